@@ -1,0 +1,62 @@
+"""What an algorithm chooses, apart from its loss: the advantage.
+
+NumPy: advantages and targets are constants to the optimizer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core import returns
+
+
+def advantages(batch, config, predicted=None):
+    """The advantage of every token, and what a value network should predict.
+
+    The return of a token is either its return-to-go or the whole episode's
+    (`config.returns`).  `config.baseline` says what is subtracted:
+
+    - "none": nothing;
+    - "mean": the mean return at the same position over the batch;
+    - "leave_one_out": the same without the row itself, hence unbiased;
+    - "learned": b(X), one prediction a prompt;
+    - "critic": V(s_t), through GAE with `config.lam`.
+
+    Args:
+        batch: Rollout of B rows and T positions.
+        config: PolicyGradientConfig.
+        predicted: (B,) for "learned", (B, T) for "critic", else None.
+    Returns: advantages (B, T); targets of the prediction, in its shape, or
+        None.
+    """
+    rewards, mask = batch.rewards, batch.mask
+    to_go = returns.discounted_returns(rewards, mask, config.gamma)
+    if config.baseline == "critic":
+        # A text that the limit cut off would go on: its last value stands
+        # for what was still to come.
+        last = mask.sum(axis=1).astype(int) - 1
+        cut = predicted[np.arange(len(batch)), last]
+        adv = returns.gae(
+            rewards, predicted, mask, config.gamma, config.lam,
+            bootstrap=np.where(batch.terminated, 0.0, cut),
+        )
+        targets = adv + predicted
+    else:
+        adv, targets = to_go, None
+        if config.returns == "total":
+            adv = returns.total_returns(rewards, mask, config.gamma)
+        if config.baseline == "learned":
+            adv, targets = adv - predicted[:, None], to_go[:, 0]
+        elif config.baseline != "none":
+            own = config.baseline == "mean"
+            adv = adv - _position_mean(adv, mask, own)
+    adv = adv * mask
+    return (returns.whiten(adv, mask) if config.whiten else adv), targets
+
+
+def _position_mean(values, mask, own):
+    """Mean over the rows at each position, with or without a row itself."""
+    total, count = (values * mask).sum(axis=0), mask.sum(axis=0)
+    if not own:
+        total, count = total - values * mask, count - mask
+    return total / np.maximum(count, 1)

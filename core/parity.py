@@ -1,0 +1,92 @@
+"""Holds the two frameworks to each other: the only module that imports both.
+
+Import it first where both are used: it sets the environment that they read
+(`core.quiet`) and keeps TensorFlow from taking all of a GPU's memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+import torch
+
+import core.pt.checkpoints
+import core.quiet  # noqa: F401, I001  first: what the frameworks read
+import core.tf.checkpoints
+
+for _gpu in tf.config.list_physical_devices("GPU"):
+    tf.config.experimental.set_memory_growth(_gpu, True)
+
+
+def checkpoints_of(model):
+    """The checkpoints module of the framework that a model belongs to."""
+    if isinstance(model, torch.nn.Module):
+        return core.pt.checkpoints
+    return core.tf.checkpoints
+
+
+def copy_weights(source, target):
+    """Give `target` the weights of `source`, of either framework each.
+
+    Raises: ValueError where names or shapes differ.
+    """
+    arrays = checkpoints_of(source).get_weights(source)
+    checkpoints_of(target).set_weights(target, arrays)
+
+
+def difference(first, second):
+    """Largest absolute difference of two dicts of arrays.
+
+    Args:
+        first, second: dicts, name to array; the same names and shapes.
+    Returns: float.
+    Raises: ValueError where the names differ.
+    """
+    if set(first) != set(second):
+        raise ValueError(
+            f"second: expected the names {sorted(first)}, "
+            f"got {sorted(second)}"
+        )
+    return max(float(np.abs(first[n] - second[n]).max()) for n in first)
+
+
+def side_by_side(pt_trainer, tf_trainer, steps):
+    """Train both for `steps` and compare them after every step.
+
+    The gradients are read back from Adam's first moments, which both keep:
+    m_t = 0.9 m_{t-1} + 0.1 g_t.
+
+    Args:
+        pt_trainer, tf_trainer: PolicyGradientTrainers with equal settings.
+        steps: how many.
+    Returns: list of dicts: "step"; "same_tokens", whether both sampled the
+        same completions; "loss", "gradient", "weights", the largest absolute
+        differences.
+    """
+    rows, kept = [], (_named(pt_trainer)[1], _named(tf_trainer)[1])
+    for _ in range(steps):
+        metrics = pt_trainer.step(), tf_trainer.step()
+        named = _named(pt_trainer), _named(tf_trainer)
+        gradients = [
+            {n: (new[n] - 0.9 * old[n]) / 0.1 for n in new}
+            for (_, new), old in zip(named, kept)
+        ]
+        kept = named[0][1], named[1][1]
+        rows.append({
+            "step": metrics[0]["step"],
+            "same_tokens": bool(np.array_equal(
+                pt_trainer.batch.completions, tf_trainer.batch.completions
+            )),
+            "loss": abs(metrics[0]["loss"] - metrics[1]["loss"]),
+            "gradient": difference(*gradients),
+            "weights": difference(named[0][0], named[1][0]),
+        })
+    return rows
+
+
+def _named(trainer):
+    """Weights and first moments of a trainer's policy."""
+    module = checkpoints_of(trainer.policy)
+    moments = module.get_moments(trainer.optimizers["policy"], trainer.policy)
+    first = {n: v for n, v in moments.items() if n.startswith("first.")}
+    return module.get_weights(trainer.policy), first

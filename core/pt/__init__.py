@@ -1,0 +1,1 @@
+"""The parts of core that a gradient or a device passes through, in PyTorch."""

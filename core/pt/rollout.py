@@ -1,0 +1,106 @@
+"""Sampling completions, a whole batch at each step.
+
+B batch, P prompt length, T completion length, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from core.types import Rollout
+
+
+@torch.no_grad()
+def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
+           temperature=1.0):
+    """Sample completions by the Gumbel-max trick, or take the best tokens.
+
+    argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so
+    the same noise gives the same tokens in both frameworks.
+
+    Args:
+        policy: a policy of `core.pt.models` or `core.tf.models`.
+        prompts: (B, P) int, P ≥ 1, token ids in [0, V).
+        max_length: T ≥ 1.
+        noise: (B, T, V) float, standard Gumbel; None is greedy.
+        eos_id: the token that ends a completion; None: all have length T.
+        pad_id: fills a row after its EOS.
+        temperature: > 0, of the distribution that is sampled.
+    Returns: NumPy completions (B, T) int64, logprobs (B, T) nats under the
+        sampled distribution, mask (B, T) up to and including the EOS.
+    Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
+    """
+    prompts, noise = _checked(policy, prompts, max_length, noise, temperature)
+    weight = policy.embedding.weight
+    noise = torch.from_numpy(noise).to(weight)
+    logits, state = policy.start(
+        torch.from_numpy(prompts).to(weight.device), max_length
+    )
+    done = torch.zeros(len(prompts), dtype=torch.bool, device=weight.device)
+    rows = []
+    for t in range(max_length):
+        logprobs = torch.log_softmax(logits / temperature, dim=-1)  # (B, V)
+        tokens = (logprobs + noise[:, t]).argmax(dim=-1)  # (B,)
+        chosen = logprobs.gather(-1, tokens[:, None])[:, 0]
+        tokens = tokens.masked_fill(done, pad_id)
+        rows.append((tokens, chosen.masked_fill(done, 0.0), ~done))
+        if eos_id is not None:
+            done = done | (tokens == eos_id)
+        if done.all() or t == max_length - 1:
+            break
+        logits, state = policy.step(tokens, state)
+    out = [torch.stack(r, dim=1).cpu().numpy() for r in zip(*rows)]
+    fill = ((0, 0), (0, max_length - len(rows)))
+    return (
+        np.pad(out[0], fill, constant_values=pad_id),
+        np.pad(out[1], fill),
+        np.pad(out[2].astype(out[1].dtype), fill),
+    )
+
+
+def rollout(policy, env, rows, rng=None, temperature=1.0):
+    """Answer prompts of an environment and collect the rewards.
+
+    Args:
+        policy: a policy of `core.pt.models` or `core.tf.models`.
+        env: `core.envs.BatchedEnvironment`.
+        rows: (B,) int, which prompts; `env.sample` draws them.
+        rng: NumPy generator of the noise; None is greedy.
+        temperature: > 0.
+    Returns: Rollout.
+    """
+    prompts, noise = env.prompts[rows], None
+    if rng is not None:
+        noise = rng.gumbel(size=(len(rows), env.max_length, env.vocab_size))
+    completions, logprobs, mask = sample(
+        policy, prompts, env.max_length, noise, env.eos_id, env.pad_id,
+        temperature,
+    )
+    ended = np.ones(len(rows), dtype=bool)
+    if env.eos_id is not None:
+        ended = ((completions == env.eos_id) & (mask > 0)).any(axis=1)
+    rewards = env.rewards(completions, mask, rows)
+    return Rollout(prompts, completions, mask, logprobs, rewards, ended, rows)
+
+
+def _checked(policy, prompts, max_length, noise, temperature):
+    """The arguments as arrays, or an error that names the wrong one."""
+    prompts, vocab = np.asarray(prompts), policy.vocab_size
+    if prompts.ndim != 2 or prompts.shape[1] < 1:
+        raise ValueError(
+            f"prompts: expected (B, P) with P ≥ 1, got {prompts.shape}"
+        )
+    if prompts.min() < 0 or prompts.max() >= vocab:
+        raise ValueError(f"prompts: expected token ids in [0, {vocab})")
+    if not temperature > 0:
+        raise ValueError(
+            f"temperature: expected a positive number, got {temperature}"
+        )
+    if max_length < 1:
+        raise ValueError(f"max_length: expected at least 1, got {max_length}")
+    shape = (len(prompts), max_length, vocab)
+    noise = np.zeros(shape) if noise is None else np.asarray(noise)
+    if noise.shape != shape:
+        raise ValueError(f"noise: expected {shape}, got {noise.shape}")
+    return prompts, noise

@@ -1,0 +1,258 @@
+"""The policy-gradient trainer: sample, score, weigh, step."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from core import weights
+from core.algorithms import advantages
+from core.buffer import ExperienceBuffer
+from core.pt.checkpoints import (
+    get_moments,
+    get_weights,
+    set_moments,
+    set_weights,
+)
+from core.pt.logprobs import entropy, token_logprobs
+from core.pt.losses import (
+    entropy_loss,
+    importance_weights,
+    policy_gradient_loss,
+    value_loss,
+)
+from core.pt.rollout import rollout
+from core.types import Rollout
+
+
+def adam(model):
+    """Adam with ε = 1e-5 added to the root of the corrected second moment.
+
+    Where ε stands differs between the frameworks' own classes, and their
+    trainings part after a few steps; this is PyTorch's place in both.
+
+    Source: Kingma, Ba 2015, arXiv:1412.6980, algorithm 1.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return torch.optim.Adam(trained, eps=1e-5)
+
+
+class PolicyGradientTrainer:
+    """REINFORCE and its relatives, as `config` says.
+
+    One step samples a batch, computes its advantages and takes one gradient
+    step; with `config.reuse`, further steps on batches from the experience
+    buffer follow, weighted by `importance_weights`.
+
+    Args:
+        policy: a policy of `core.pt.models` or `core.tf.models`.
+        env: `core.envs.BatchedEnvironment`.
+        config: `core.types.PolicyGradientConfig`.
+        baseline_network: b(X), with `config.baseline == "learned"`.
+    Attributes:
+        history: list of dicts, one a step: "step", "return" (mean sum of
+            rewards), "length" (tokens), "entropy" (nats/token), "loss",
+            "grad_norm" (before clipping), "value_loss" where values are
+            learned, and with reuse "ess", the effective share of a reused
+            batch, (Σw)² / (B Σw²).
+        updates: how many gradient steps were taken.
+        batch: the last Rollout that was sampled, None before the first.
+    """
+
+    def __init__(self, policy, env, config, baseline_network=None):
+        if (config.baseline == "learned") != (baseline_network is not None):
+            raise ValueError(
+                'baseline_network: expected with baseline="learned" and '
+                f'only with it, got baseline="{config.baseline}"'
+            )
+        if policy.vocab_size != env.vocab_size:
+            raise ValueError(
+                f"policy: expected the environment's {env.vocab_size} "
+                f"tokens, got {policy.vocab_size}"
+            )
+        self.policy, self.env, self.config = policy, env, config
+        self.models = {"policy": policy}
+        if baseline_network is not None:
+            self.models["baseline"] = baseline_network
+        self.optimizers = {n: adam(m) for n, m in self.models.items()}
+        self.rng = np.random.default_rng(config.seed)
+        self.buffer = None
+        if config.buffer_batches:
+            self.buffer = ExperienceBuffer(config.buffer_batches)
+        self.history, self.updates, self.batch = [], 0, None
+
+    def train(self, steps=None, progress=True, path=None, every=50):
+        """Take steps until `config.steps`, or `steps` more.
+
+        Args:
+            steps: how many; None is all that are left.
+            progress: show a bar.
+            path: where to save every `every` steps and at the end.
+        Returns: the history.
+        """
+        if every < 1:
+            raise ValueError(f"every: expected at least 1, got {every}")
+        if steps is None:
+            steps = max(self.config.steps - len(self.history), 0)
+        with tqdm(total=steps, disable=not progress) as bar:
+            for _ in range(steps):
+                metrics = self.step()
+                bar.update()
+                bar.set_postfix_str(f"return {metrics['return']:.3f}")
+                if path and len(self.history) % every == 0:
+                    self.save(path)
+        if path:
+            self.save(path)
+        return self.history
+
+    def step(self):
+        """One step: sample, update, reuse.  Returns its metrics."""
+        config = self.config
+        rows = self.env.sample(config.batch_size, self.rng)
+        self.batch = batch = rollout(
+            self.policy, self.env, rows, self.rng, config.temperature
+        )
+        metrics = {
+            "step": len(self.history) + 1,
+            "return": float(batch.rewards.sum(axis=1).mean()),
+            "length": float(batch.mask.sum(axis=1).mean()),
+        }
+        metrics |= self.update(batch)
+        if self.buffer is not None:
+            for _ in range(config.reuse if len(self.buffer) else 0):
+                old = self.buffer.sample(config.batch_size, self.rng)
+                metrics["ess"] = self.update(old, reused=True)["ess"]
+            self.buffer.add(batch)
+        self.history.append(metrics)
+        return metrics
+
+    def update(self, batch, reused=False):
+        """One gradient step on a batch; returns the metrics of the step.
+
+        Args:
+            batch: Rollout.
+            reused: weigh the rows, since an older policy sampled them.
+        """
+        adv, targets = advantages(batch, self.config, self._predict(batch))
+        tensors = [self._tensor(a) for a in (
+            batch.prompts, batch.completions, batch.mask, batch.logprobs, adv,
+            adv if targets is None else targets,
+        )]
+        loss, metrics = self._losses(*tensors, reused)
+        norms = self._descend(loss)
+        self.updates += 1
+        metrics["grad_norm"] = norms["policy"]
+        return {name: value.item() for name, value in metrics.items()}
+
+    def save(self, path):
+        """Write all that a resumed training needs, whole or not at all."""
+        arrays = {}
+        for name, model in self.models.items():
+            moments = get_moments(self.optimizers[name], model)
+            arrays |= _prefixed(f"{name}.weights.", get_weights(model))
+            arrays |= _prefixed(f"{name}.adam.", moments)
+        kept = self.buffer.rollouts if self.buffer else ()
+        for i, batch in enumerate(kept):
+            arrays |= _prefixed(f"buffer.{i}.", vars(batch))
+        weights.write(path, arrays, {
+            "config": self.config.as_dict(),
+            "history": self.history,
+            "updates": self.updates,
+            "rng": self.rng.bit_generator.state,
+            "buffer": len(kept),
+        })
+
+    def load(self, path):
+        """Resume from `save`: the next step is the one that would follow.
+
+        Raises: FileNotFoundError; ValueError where the file is truncated, or
+            its weights or its config are not this trainer's.
+        """
+        arrays, kept = weights.read(path)
+        if kept.get("config") != self.config.as_dict():
+            raise ValueError(
+                "config: expected that of the checkpoint, "
+                f"{kept.get('config')}"
+            )
+        for name, model in self.models.items():
+            moments = _under(f"{name}.adam.", arrays)
+            set_weights(model, _under(f"{name}.weights.", arrays))
+            set_moments(
+                self.optimizers[name], model, moments, kept["updates"]
+            )
+        self.updates, self.history = kept["updates"], kept["history"]
+        self.rng.bit_generator.state = kept["rng"]
+        for i in range(kept["buffer"]):
+            self.buffer.add(Rollout(**_under(f"buffer.{i}.", arrays)))
+
+    def _tensor(self, array):
+        """NumPy to a tensor beside the policy; floats in its precision."""
+        weight = self.policy.embedding.weight
+        tensor = torch.from_numpy(np.asarray(array)).to(weight.device)
+        return tensor.to(weight) if tensor.is_floating_point() else tensor
+
+    @torch.no_grad()
+    def _predict(self, batch):
+        """What the value network says of a batch, as NumPy; or None."""
+        prompts = self._tensor(batch.prompts)
+        if self.config.baseline == "learned":
+            return self.models["baseline"](prompts).cpu().numpy()
+        if self.config.baseline == "critic":
+            completions = self._tensor(batch.completions)
+            return self.policy.score(prompts, completions)[1].cpu().numpy()
+        return None
+
+    def _losses(self, prompts, completions, mask, old, adv, targets, reused):
+        """The loss of a batch and its metrics."""
+        config, metrics = self.config, {}
+        logits, values = self.policy.score(prompts, completions)
+        logprobs = token_logprobs(logits, completions, config.temperature)
+        entropies = entropy(logits / config.temperature)
+        if reused:
+            ratio = importance_weights(logprobs, old, mask)
+            metrics["ess"] = ratio.mean() ** 2 / (ratio**2).mean()
+            adv = adv * ratio
+        loss = policy_gradient_loss(logprobs, adv, mask)
+        alpha = config.alpha(len(self.history))
+        metrics["loss"] = loss = loss + alpha * entropy_loss(entropies, mask)
+        metrics["entropy"] = (entropies * mask).sum() / mask.sum()
+        if config.baseline == "learned":
+            values, mask = self.models["baseline"](prompts), mask[:, 0]
+        if config.baseline in ("learned", "critic"):
+            metrics["value_loss"] = value_loss(values, targets, mask)
+            # The learned baseline shares no weight with the policy: in one
+            # sum, each still gets only its own gradient.
+            loss = loss + config.value_coef * metrics["value_loss"]
+        return loss, metrics
+
+    def _descend(self, loss):
+        """One clipped Adam step of each model; gradient norms before it."""
+        config, step, norms = self.config, len(self.history), {}
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
+        loss.backward()
+        for name, optimizer in self.optimizers.items():
+            group = optimizer.param_groups[0]
+            group["lr"] = config.rate(step)
+            norms[name] = torch.nn.utils.clip_grad_norm_(
+                group["params"], config.max_grad_norm
+            )
+        if not all(norm.isfinite() for norm in norms.values()):
+            raise FloatingPointError(
+                f"step {step + 1}: expected finite gradients, got {norms}"
+            )
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        return norms
+
+
+def _prefixed(prefix, arrays):
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def _under(prefix, arrays):
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items() if name.startswith(prefix)
+    }

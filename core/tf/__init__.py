@@ -1,0 +1,1 @@
+"""The same as core.pt, name by name, in TensorFlow."""

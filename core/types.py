@@ -1,0 +1,156 @@
+"""The two records that pass between the modules: a batch of sampled
+completions, and the settings of a policy-gradient training.
+
+B batch, P prompt length, T completion length, V vocabulary.  Arrays here are
+NumPy: they are constants to the optimizer, and both frameworks read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+RETURNS = ("to_go", "total")
+BASELINES = ("none", "mean", "leave_one_out", "learned", "critic")
+
+
+@dataclass
+class Rollout:
+    """B completions sampled from one policy, with their token rewards.
+
+    prompts: (B, P) int64, token ids; one length per batch.
+    completions: (B, T) int64, `pad_id` after the first EOS.
+    mask: (B, T) float, 1 up to and including the first EOS, then 0.
+    logprobs: (B, T) float, nats: log-probabilities under the distribution
+        that was sampled (temperature included); 0 where mask is 0.
+    rewards: (B, T) float; 0 where mask is 0.
+    terminated: (B,) bool, False where the length limit cut the text off
+        before the end that the task asks for.
+    rows: (B,) int64, which prompt of the environment each row answers.
+    """
+
+    prompts: np.ndarray
+    completions: np.ndarray
+    mask: np.ndarray
+    logprobs: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    rows: np.ndarray
+
+    def __post_init__(self):
+        shape = np.shape(self.completions)
+        if len(shape) != 2:
+            raise ValueError(f"completions: expected (B, T), got {shape}")
+        for name in ("mask", "logprobs", "rewards"):
+            value = np.asarray(getattr(self, name))
+            if value.shape != shape:
+                raise ValueError(
+                    f"{name}: expected the shape of completions {shape}, "
+                    f"got {value.shape}"
+                )
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name}: expected finite numbers")
+        for name in ("prompts", "terminated", "rows"):
+            if len(getattr(self, name)) != shape[0]:
+                raise ValueError(
+                    f"{name}: expected {shape[0]} rows, "
+                    f"got {len(getattr(self, name))}"
+                )
+        if not np.asarray(self.mask).any(axis=1).all():
+            raise ValueError("mask: every row needs at least one token")
+
+    def __len__(self):
+        return len(self.completions)
+
+    def take(self, index):
+        """The rows `index` (any NumPy index over B) as a new Rollout."""
+        return Rollout(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    @staticmethod
+    def concatenate(rollouts):
+        """Rollouts of equal P and T, one after the other."""
+        return Rollout(
+            *(
+                np.concatenate([getattr(r, f.name) for r in rollouts])
+                for f in fields(Rollout)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class PolicyGradientConfig:
+    """Settings of a policy-gradient training; each field in one line."""
+
+    steps: int = 200  # updates of the policy
+    batch_size: int = 128  # completions sampled for each update
+    learning_rate: float = 3e-3  # Adam's, after the warm-up
+    warmup_steps: int = 20  # the rate grows linearly over these updates
+    max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
+    gamma: float = 1.0  # discount per token, in [0, 1]
+    lam: float = 1.0  # GAE's lambda, used by baseline="critic" alone
+    returns: str = "to_go"  # "to_go": rewards from t on; "total": all
+    baseline: str = "none"  # what is subtracted from the return, BASELINES
+    whiten: bool = False  # advantages to mean 0, std 1 over the batch
+    value_coef: float = 0.5  # weight of the value or baseline loss
+    entropy_coef: float = 0.0  # alpha, weight of the entropy bonus (nats)
+    entropy_final: float | None = None  # alpha at the last step (linear)
+    temperature: float = 1.0  # of the sampled distribution, > 0
+    buffer_batches: int = 0  # past batches kept in the experience buffer
+    reuse: int = 0  # extra updates per step, on batches from the buffer
+    seed: int = 0  # of the generator that draws prompts and noise
+
+    def __post_init__(self):
+        for name in ("gamma", "lam"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name}: expected a number in [0, 1], "
+                    f"got {getattr(self, name)}"
+                )
+        for name in ("temperature", "learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"{name}: expected a positive number, "
+                    f"got {getattr(self, name)}"
+                )
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name}: expected at least 1, got {getattr(self, name)}"
+                )
+        for name in ("warmup_steps", "buffer_batches", "reuse",
+                     "entropy_coef", "entropy_final", "value_coef"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(
+                    f"{name}: expected at least 0, got {getattr(self, name)}"
+                )
+        for name, allowed in (("returns", RETURNS), ("baseline", BASELINES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name}: expected one of {allowed}, "
+                    f"got {getattr(self, name)!r}"
+                )
+        if self.reuse and not self.buffer_batches:
+            raise ValueError("reuse: expected buffer_batches of at least 1")
+        if self.baseline == "leave_one_out" and self.batch_size < 2:
+            raise ValueError(
+                "batch_size: expected at least 2 for leave_one_out"
+            )
+
+    def alpha(self, step):
+        """Entropy weight at `step` (0-based): linear to `entropy_final`."""
+        if self.entropy_final is None or self.steps < 2:
+            return self.entropy_coef
+        done = min(step / (self.steps - 1), 1.0)
+        return self.entropy_coef + done * (
+            self.entropy_final - self.entropy_coef
+        )
+
+    def rate(self, step):
+        """Learning rate at `step` (0-based): linear warm-up, constant."""
+        share = min(1, (step + 1) / (self.warmup_steps + 1))
+        return self.learning_rate * share
+
+    def as_dict(self):
+        """The settings as a dict, for a checkpoint."""
+        return asdict(self)

@@ -1,0 +1,66 @@
+"""The two frameworks under one set of names, for tests that run in both."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import tensorflow as tf
+import torch
+
+import core.parity  # noqa: F401  first: it sets up both frameworks
+from core.pt import checkpoints as pt_checkpoints
+from core.pt import logprobs as pt_logprobs
+from core.pt import losses as pt_losses
+from core.pt import models as pt_models
+from core.pt import rollout as pt_rollout
+from core.pt import trainers as pt_trainers
+from core.tf import checkpoints as tf_checkpoints
+from core.tf import logprobs as tf_logprobs
+from core.tf import losses as tf_losses
+from core.tf import models as tf_models
+from core.tf import rollout as tf_rollout
+from core.tf import trainers as tf_trainers
+
+
+def _pt_grad(function, *arrays):
+    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
+    value = function(*tensors)
+    value.sum().backward()
+    return value.detach().numpy(), [t.grad.numpy() for t in tensors]
+
+
+def _tf_grad(function, *arrays):
+    tensors = [tf.Variable(a) for a in arrays]
+    with tf.GradientTape() as tape:
+        value = function(*tensors)
+        total = tf.reduce_sum(value)
+    gradients = tape.gradient(total, tensors)
+    return value.numpy(), [tf.convert_to_tensor(g).numpy() for g in gradients]
+
+
+PT = SimpleNamespace(
+    name="pt", tensor=torch.tensor, grad=_pt_grad,
+    numpy=lambda t: t.detach().numpy(),
+    checkpoints=pt_checkpoints, logprobs=pt_logprobs, losses=pt_losses,
+    models=pt_models, rollout=pt_rollout, trainers=pt_trainers,
+)
+TF = SimpleNamespace(
+    name="tf", tensor=tf.constant, grad=_tf_grad,
+    numpy=lambda t: t.numpy(),
+    checkpoints=tf_checkpoints, logprobs=tf_logprobs, losses=tf_losses,
+    models=tf_models, rollout=tf_rollout, trainers=tf_trainers,
+)
+BOTH = [PT, TF]
+
+
+def random_batch(seed=0, b=5, t=4, v=6):
+    """Logits (B, T, V), tokens, mask with an early end, floats (B, T)."""
+    rng = np.random.default_rng(seed)
+    mask = np.ones((b, t))
+    mask[0, 2:] = 0
+    return SimpleNamespace(
+        logits=rng.normal(size=(b, t, v)),
+        ref_logits=rng.normal(size=(b, t, v)),
+        tokens=rng.integers(0, v, (b, t)),
+        mask=mask,
+        floats=rng.normal(size=(b, t)),
+    )

@@ -1,0 +1,101 @@
+"""Advantages by hand, and unbiased or not by enumeration."""
+
+import numpy as np
+import pytest
+
+from core import exact
+from core.algorithms import advantages
+from core.types import PolicyGradientConfig, Rollout
+
+
+def batch_of(rewards, mask, terminated=None):
+    rewards, mask = np.array(rewards, float), np.array(mask, float)
+    b, t = mask.shape
+    return Rollout(
+        np.ones((b, 1), int), np.ones((b, t), int), mask, -mask,
+        rewards * mask, np.ones(b, bool) if terminated is None
+        else np.array(terminated), np.arange(b),
+    )
+
+
+BATCH = batch_of([[1, 2, 4], [8, 0, 9]], [[1, 1, 1], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("settings, predicted, expected", [
+    ({}, None, [[7, 6, 4], [8, 0, 0]]),
+    ({"gamma": 0.0}, None, [[1, 2, 4], [8, 0, 0]]),
+    ({"gamma": 0.5}, None, [[3, 4, 4], [8, 0, 0]]),
+    ({"returns": "total"}, None, [[7, 7, 7], [8, 0, 0]]),
+    ({"baseline": "mean"}, None, [[-0.5, 0, 0], [0.5, 0, 0]]),
+    # no other row stands at positions 1 and 2: nothing is subtracted
+    ({"baseline": "leave_one_out"}, None, [[-1, 6, 4], [1, 0, 0]]),
+    ({"baseline": "learned"}, [1, 2], [[6, 5, 3], [6, 0, 0]]),
+    ({"baseline": "critic"}, [[1, 2, 3], [4, 5, 6]],
+     [[6, 4, 1], [4, 0, 0]]),
+    ({"baseline": "critic", "lam": 0.0}, [[1, 2, 3], [4, 5, 6]],
+     [[2, 3, 1], [4, 0, 0]]),
+])
+def test_by_hand(settings, predicted, expected):
+    config = PolicyGradientConfig(**settings)
+    if predicted is not None:
+        predicted = np.array(predicted, float)
+    adv, targets = advantages(BATCH, config, predicted)
+    np.testing.assert_allclose(adv, expected)
+    if config.baseline == "learned":
+        np.testing.assert_allclose(targets, [7, 8])
+    elif config.baseline == "critic":
+        mask = BATCH.mask > 0
+        np.testing.assert_allclose(targets[mask], (adv + predicted)[mask])
+    else:
+        assert targets is None
+
+
+def test_truncated_text_is_bootstrapped_and_terminated_is_not():
+    config = PolicyGradientConfig(baseline="critic", gamma=0.5)
+    predicted = np.array([[1.0, 3.0], [1.0, 3.0]])
+    batch = batch_of([[0, 1], [0, 1]], np.ones((2, 2)), [True, False])
+    adv, _ = advantages(batch, config, predicted)
+    # last token: 1 - 3, and 1 + 0.5 · 3 - 3 where the limit cut it off
+    np.testing.assert_allclose(adv[:, 1], [-2, -0.5])
+
+
+def test_whitened():
+    config = PolicyGradientConfig(whiten=True)
+    adv, _ = advantages(BATCH, config)
+    kept = adv[BATCH.mask > 0]
+    assert kept.mean() == pytest.approx(0, abs=1e-12)
+    assert kept.std() == pytest.approx(1)
+    assert (adv[BATCH.mask == 0] == 0).all()
+
+
+def sampled_gradient(mdp, logits, config):
+    """Exact mean of the gradient over all batches of two completions."""
+    def estimate(rows):
+        batch = batch_of(mdp.rewards[rows], mdp.mask[rows])
+        weights = np.zeros(mdp.mask.shape)
+        adv, _ = advantages(batch, config)
+        total = 0
+        for row, a in zip(rows, adv):
+            weights[:] = 0
+            weights[row] = a
+            total = total + exact.gradient_samples(mdp, logits, weights)[row]
+        return total / len(rows)
+
+    probs = exact.probabilities(mdp, logits)
+    return exact.batch_moments(probs, estimate, 2)[0]
+
+
+@pytest.mark.parametrize("baseline, unbiased", [
+    ("none", True), ("leave_one_out", True), ("mean", False),
+])
+def test_bias_by_enumeration(baseline, unbiased):
+    mdp = exact.TokenMDP.enumerate(
+        3, 2, lambda text: float(text[-1]) - 0.4 * len(text), eos_id=0
+    )
+    logits = np.random.default_rng(0).normal(size=mdp.next_state.shape)
+    config = PolicyGradientConfig(baseline=baseline)
+    error = np.abs(
+        sampled_gradient(mdp, logits, config)
+        - exact.objective_gradient(mdp, logits)
+    ).max()
+    assert (error < 1e-12) if unbiased else (error > 1e-2)

@@ -1,0 +1,270 @@
+"""core.envs: Gymnasium's checker, episodes played by hand, step = batch."""
+
+import math
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+import core.envs  # noqa: F401  (registers core/TextGenerationEnv-v0)
+from core.envs import (
+    BatchedEnvironment,
+    LMEnvironment,
+    TextEnvironment,
+    TextGenerationEnv,
+)
+from core.rewards import token_position_match
+from core.tasks import DOCUMENT_000_TEXT, continuations, sort_digits
+from core.text import CharTokenizer
+
+ENVIRONMENTS = {
+    "000 position": TextEnvironment(),
+    "000 indicator": TextEnvironment(reward="indicator"),
+    "001 difference": LMEnvironment([5, 6], [3, 4, 3, 7], 9),
+    "001 similarity": LMEnvironment([5], [3, 4, 3, 7], 9, "similarity"),
+    "003": TextGenerationEnv(render_mode="ansi"),
+    "003 zh": TextGenerationEnv(*continuations("zh")),
+}
+each_environment = pytest.mark.parametrize(
+    "env", ENVIRONMENTS.values(), ids=ENVIRONMENTS
+)
+
+
+def play(env, actions, row=0):
+    """Rewards, (terminated, truncated) and last observation of a text."""
+    env.reset(options={"row": row})
+    rewards, ends = [], (False, False)
+    for action in actions:
+        assert not any(ends)
+        observation, reward, *ends, _ = env.step(action)
+        rewards.append(reward)
+    return rewards, tuple(ends), observation
+
+
+@each_environment
+def test_gymnasiums_checker_has_nothing_to_say(env):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(env)
+    # An environment made by its class has no spec to try render modes with.
+    said = [str(w.message) for w in caught]
+    assert [s for s in said if "not having a spec" not in s] == []
+
+
+def test_gymnasium_makes_the_environment_of_document_003():
+    env = gymnasium.make("core/TextGenerationEnv-v0", render_mode="ansi")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env.unwrapped)
+    prompts, targets = continuations("en")
+    assert env.unwrapped.get_text_data() == prompts
+    assert env.unwrapped.get_target_texts() == targets
+    observation, info = env.reset(options={"row": 6})
+    tokenizer = env.unwrapped.tokenizer
+    assert info["row"] == 6 and tokenizer.decode(observation) == prompts[6]
+    for token in tokenizer.encode("and sells bread."):
+        env.step(token)
+    assert env.render() == "and sells bread."
+
+
+def test_text_environment_by_hand():
+    env = TextEnvironment()
+    tokens = env.tokenizer.encode(DOCUMENT_000_TEXT)
+    assert (len(env.tokenizer), env.max_length) == (17, 17)
+    rewards, ends, observation = play(env, [*tokens, 2])
+    assert_allclose(rewards, [1 / 17] * 17)
+    assert ends == (True, False)
+    assert observation.tolist() == [1, *tokens, 2]
+    rewards, ends, observation = play(env, [tokens[1], tokens[1], 2])
+    assert_allclose(rewards, [0, 1 / 17, 0])  # 好 is right at its place only
+    assert ends == (True, False)
+    assert observation.tolist() == [1, 4, 4, 2] + [0] * 14
+    _, ends, _ = play(env, [3] * 17)
+    assert ends == (False, True)  # no EOS within the length of the text
+
+
+def test_document_000_pays_every_token_of_its_vocabulary():
+    env = TextEnvironment(reward="indicator")
+    for token in range(3, 17):
+        assert play(env, [token] * 17)[0] == [1.0] * 17
+    assert play(env, [0, 1, 2])[0] == [0, 0, 1]
+
+
+def test_lm_environment_by_hand():
+    # The target is 3 4 3; the text 3 9 3 is right at two of its places.
+    for reward, expected in [("difference", [1 / 3, 0, 1 / 3]),
+                             ("similarity", [1 / 3, 1 / 3, 2 / 3])]:
+        env = LMEnvironment([7, 8], [3, 4, 3], 10, reward)
+        rewards, ends, observation = play(env, [3, 9, 3])
+        assert_allclose(rewards, expected)
+        assert ends == (True, False)
+        assert observation.tolist() == [7, 8, 3, 9, 3]
+
+
+def test_document_001_pays_a_mistake_more_the_later_it_is_made():
+    env = LMEnvironment([7], [3, 4, 5], 10, "similarity")
+    totals = [sum(play(env, text)[0]) for text in
+              ([9, 4, 5], [3, 9, 5], [3, 4, 9])]
+    assert_allclose(totals, [3 / 3, 4 / 3, 5 / 3])
+
+
+def test_text_generation_env_by_hand():
+    env = TextGenerationEnv(["up", "go down"], ["a b", "c"])
+    # up go down a b c are tokens 3 to 8; targets 6 7 EOS and 8 EOS.
+    assert env.reset(options={"row": 0})[0].tolist() == [0, 3, 0, 0, 0]
+    assert env.reset(options={"row": 1})[0].tolist() == [4, 5, 0, 0, 0]
+    rewards, ends, _ = play(env, [6, 7, 2])  # distances 3 2 1 0
+    assert_allclose(rewards, [1 / 3 - 1 / 4, 1 / 2 - 1 / 3, 1 - 1 / 2])
+    assert ends == (True, False)
+    rewards, ends, _ = play(env, [8, 8, 8], row=1)  # distances 2 1 1 2
+    assert_allclose(rewards, [1 / 2 - 1 / 3, 0, 1 / 3 - 1 / 2], atol=1e-15)
+    assert ends == (False, True)
+
+
+def test_rows_are_drawn_from_the_seed():
+    env = TextGenerationEnv()
+    env.reset(seed=3)
+    rows = [env.reset()[1]["row"] for _ in range(100)]
+    assert set(rows) == set(range(8))
+    env.reset(seed=3)
+    assert [env.reset()[1]["row"] for _ in range(100)] == rows
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+@settings(deadline=None)
+@given(data=st.data())
+def test_step_pays_what_the_batch_pays(name, data):
+    env = ENVIRONMENTS[name]
+    batch = env.batched()
+    row = data.draw(st.integers(0, len(batch) - 1))
+    # The right token in about two of three places, else any.
+    right = st.sampled_from(sorted(set(batch.targets[row].tolist())))
+    token = st.one_of(right, right, st.integers(0, batch.vocab_size - 1))
+    tokens = np.array([
+        data.draw(st.one_of(st.just(wanted), token))
+        for wanted in batch.targets[row].tolist()
+    ])
+    ends = np.flatnonzero(tokens == env.eos_id)
+    length = ends[0] + 1 if len(ends) else len(tokens)
+    mask = (np.arange(len(tokens)) < length).astype(float)[None]
+    completion = np.where(mask > 0, tokens, batch.pad_id)
+    stepped, (terminated, truncated), _ = play(env, tokens[:length], row)
+    paid = batch.rewards(completion, mask, np.array([row]))
+    assert_allclose(paid[0, :length], stepped, atol=1e-12)
+    assert not paid[0, length:].any()
+    assert terminated != truncated
+    assert terminated == (env.eos_id is None or len(ends) > 0)
+
+
+@each_environment
+def test_batched_form(env):
+    batch = env.batched()
+    assert batch.vocab_size == env.action_space.n
+    assert batch.max_length == batch.targets.shape[1]
+    rows = batch.sample(300, np.random.default_rng(0))
+    assert rows.shape == (300,) and set(rows) == set(range(len(batch)))
+    targets = batch.targets[rows]
+    assert batch.texts(targets) == batch.targets_text(rows)
+    # The best text, but for the documents' two rewards, is the target.
+    total = batch.rewards(targets, targets != 0, rows).sum(axis=1)
+    length = (targets != 0).sum(axis=1)
+    expected = {
+        "position": 1.0, "indicator": length, "difference": 1.0,
+        "similarity": (length + 1) / 2, None: 1 - 1 / (1 + length),
+    }[getattr(env, "reward", None)]
+    assert_allclose(total, np.broadcast_to(expected, 300))
+
+
+def test_batched_texts():
+    batch = TextGenerationEnv().batched()
+    _, targets = continuations()
+    assert batch.targets_text([0, 6]) == [targets[0], targets[6]]
+    digits = BatchedEnvironment(
+        *sort_digits(4, 3, np.random.default_rng(0)), token_position_match, 13
+    )
+    assert digits.texts([[3, 4, 5], [6, 0, 0]]) == ["3 4 5", "6"]
+    ending = BatchedEnvironment([[1]], [[3, 2]], token_position_match, 5, 2)
+    assert ending.texts([[4, 2, 3], [2, 3, 3]]) == ["4", ""]
+
+
+@each_environment
+def test_steps_out_of_place(env):
+    env.reset()
+    for action in (-1, env.action_space.n, 1.5):
+        with pytest.raises(ValueError, match="action: expected a token id"):
+            env.step(action)
+    for _ in range(env.max_length):
+        env.step(1)
+    with pytest.raises(ResetNeeded, match="the text has ended"):
+        env.step(1)
+    with pytest.raises(ValueError, match="options: expected a row in"):
+        env.reset(options={"row": 99})
+    with pytest.raises(ResetNeeded):
+        TextEnvironment().step(3)
+    env = TextEnvironment()
+    play(env, [3, 2])  # EOS ends the text before its limit
+    with pytest.raises(ResetNeeded, match="the text has ended"):
+        env.step(3)
+
+
+@pytest.mark.parametrize("name, make", {
+    "text: expected at least one": lambda: TextEnvironment(""),
+    "text: '世' is not in": lambda: TextEnvironment(
+        "世", CharTokenizer(["好"])),
+    "reward: expected one of .'position": lambda: TextEnvironment(
+        reward="difference"),
+    "reward: expected one of .'diff": lambda: LMEnvironment(
+        [1], [3], 5, "position"),
+    "render_mode: expected": lambda: TextEnvironment(render_mode="human"),
+    "input_seq: expected .N": lambda: LMEnvironment([], [3], 5),
+    "input_seq: .* in .0, 5.": lambda: LMEnvironment([5], [3], 5),
+    "target_seq: .* in .0, 5.": lambda: LMEnvironment([1], [-1], 5),
+    "target_seq: expected integers": lambda: LMEnvironment([1], [1.5], 5),
+    "target_seq: expected no 0": lambda: LMEnvironment([1], [3, 0], 5),
+    "vocab_size: expected at least 1": lambda: LMEnvironment([1], [3], 0),
+    "prompts: expected a list of texts": lambda: TextGenerationEnv(
+        ["a", ""], ["b", "c"]),
+    "prompts: .* texts, none empty, got 'a b'": lambda: TextGenerationEnv(
+        "a b", ["c"]),
+    "targets: .* texts, none empty, got None": lambda: TextGenerationEnv(
+        ["a"]),
+    "targets: expected 2 texts": lambda: TextGenerationEnv(["a", "b"], ["c"]),
+}.items())
+def test_bad_tasks_are_named(name, make):
+    with pytest.raises(ValueError, match=f"^{name}"):
+        make()
+
+
+def test_bad_batches_are_named():
+    def make(prompts=((3, 4),), targets=((3, 4),), reward=token_position_match,
+             vocab_size=5, **options):
+        return BatchedEnvironment(
+            prompts, targets, reward, vocab_size, **options
+        )
+
+    for message, options in [
+        ("prompts: expected .N", {"prompts": [[]]}),
+        ("prompts: expected rows of one length", {"prompts": [[3], [3, 4]]}),
+        ("prompts: expected token ids in", {"prompts": [[3, 5]]}),
+        ("targets: expected 1 rows", {"targets": [[3], [4]]}),
+        ("targets: expected token ids in", {"targets": [[-3]]}),
+        ("eos_id: expected a token id", {"eos_id": 5}),
+        ("pad_id: expected a token id", {"pad_id": -1}),
+        ("vocab_size: expected at least 1", {"vocab_size": 0}),
+    ]:
+        with pytest.raises(ValueError, match=f"^{message}"):
+            make(**options)
+    with pytest.raises(ValueError, match="^batch_size: expected at least 1"):
+        make().sample(0, np.random.default_rng(0))
+    for reward, message in [
+        (lambda c, m, t: np.full(np.shape(c), math.nan), "finite rewards"),
+        (lambda c, m, t: np.ones(len(c)), "shape"),
+    ]:
+        with pytest.raises(ValueError, match=f"^token_reward: .*{message}"):
+            make(reward=reward).rewards([[3, 4]], [[1, 1]], [0])

@@ -1,0 +1,106 @@
+"""Log-probabilities, entropy and KL against NumPy and the exact oracle."""
+
+import numpy as np
+import pytest
+
+from core import exact
+from tests.both import BOTH, PT, TF, random_batch
+from tests.test_losses import gathered, small_mdp
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_token_logprobs(fw, temperature):
+    batch = random_batch()
+    got = fw.numpy(fw.logprobs.token_logprobs(
+        fw.tensor(batch.logits), fw.tensor(batch.tokens), temperature
+    ))
+    table = exact.log_softmax(batch.logits / temperature)
+    expected = np.take_along_axis(table, batch.tokens[..., None], 2)[..., 0]
+    np.testing.assert_allclose(got, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_temperature_must_be_positive(fw, temperature):
+    batch = random_batch()
+    with pytest.raises(ValueError, match="temperature"):
+        fw.logprobs.token_logprobs(
+            fw.tensor(batch.logits), fw.tensor(batch.tokens), temperature
+        )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_entropy_by_hand(fw):
+    logits = np.log([[[0.5, 0.5, 1e-300], [0.25, 0.25, 0.5]]])
+    np.testing.assert_allclose(
+        fw.numpy(fw.logprobs.entropy(fw.tensor(logits))),
+        [[np.log(2), 1.5 * np.log(2)]],
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_kl_estimates_against_the_exact_kl(fw):
+    """Mean of each estimate, summed over tokens, over all completions."""
+    mdp, rng = small_mdp(), np.random.default_rng(4)
+    logits, ref = rng.normal(size=(2,) + mdp.next_state.shape)
+    ref *= 2
+    probs = exact.probabilities(mdp, logits)[:, None] * mdp.mask
+    ours = fw.tensor(exact.completion_logprobs(mdp, logits))
+    refs = fw.tensor(exact.completion_logprobs(mdp, ref))
+    kl = exact.kl(mdp, logits, ref)
+    mean = {
+        name: (probs * fw.numpy(getattr(fw.logprobs, name)(ours, refs))).sum()
+        for name in ("kl_k1", "kl_k2", "kl_k3")
+    }
+    assert mean["kl_k1"] == pytest.approx(kl, abs=1e-12)
+    assert mean["kl_k3"] == pytest.approx(kl, abs=1e-12)
+    assert abs(mean["kl_k2"] - kl) > 0.01  # biased, and said so
+    table = fw.logprobs.kl_exact(
+        fw.tensor(logits[mdp.visits]), fw.tensor(ref[mdp.visits])
+    )
+    assert (probs * fw.numpy(table)).sum() == pytest.approx(kl, abs=1e-12)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_k1_in_the_loss_has_no_gradient_in_expectation(fw):
+    mdp, rng = small_mdp(), np.random.default_rng(5)
+    logits, ref = rng.normal(size=(2,) + mdp.next_state.shape)
+    probs = exact.probabilities(mdp, logits)[:, None] * mdp.mask
+
+    def mean(name):
+        def loss(table):
+            logprobs = fw.logprobs.token_logprobs(
+                gathered(fw, table, mdp), fw.tensor(mdp.completions)
+            )
+            refs = fw.tensor(exact.completion_logprobs(mdp, ref))
+            return getattr(fw.logprobs, name)(logprobs, refs) * fw.tensor(
+                probs
+            )
+        return fw.grad(loss, logits)[1][0]
+
+    np.testing.assert_allclose(mean("kl_k1"), 0, atol=1e-14)
+    # k3's is not the gradient of the KL; k2's is that of fixed states
+    true = exact.kl_gradient(mdp, logits, ref, fixed_states=True)
+    np.testing.assert_allclose(mean("kl_k2"), true, atol=1e-12)
+    assert np.abs(mean("kl_k3") - true).max() > 0.01
+
+
+def test_parity_of_values_and_gradients():
+    batch = random_batch()
+
+    def both(fw):
+        lp = fw.logprobs
+
+        def total(logits, ref_logits):
+            tokens = fw.tensor(batch.tokens)
+            a = lp.token_logprobs(logits, tokens)
+            b = lp.token_logprobs(ref_logits, tokens)
+            return (lp.kl_k1(a, b) + lp.kl_k2(a, b) + lp.kl_k3(a, b)
+                    + lp.kl_exact(logits, ref_logits) + lp.entropy(logits))
+        return fw.grad(total, batch.logits, batch.ref_logits)
+
+    ours, theirs = both(PT), both(TF)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-12)
+    for a, b in zip(ours[1], theirs[1]):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)

@@ -1,0 +1,186 @@
+"""Losses: hand-worked values, exact gradients, parity of both frameworks."""
+
+import numpy as np
+import pytest
+
+from core import exact
+from tests.both import BOTH, PT, TF, random_batch
+
+
+def hash_reward(text):
+    return np.sin(1.7 * len(text) + sum(3.1 * i * x for i, x in
+                                        enumerate(text, 1)))
+
+
+def small_mdp(gamma=1.0):
+    return exact.TokenMDP.enumerate(
+        3, 3, hash_reward, eos_id=0, gamma=gamma
+    )
+
+
+def gathered(fw, table, mdp):
+    """The (S, V) table's logits for every token of every completion."""
+    if fw is PT:
+        return table[mdp.visits]
+    import tensorflow as tf
+
+    return tf.gather(table, np.maximum(mdp.visits, 0))
+
+
+def table_gradient(fw, mdp, logits, weights):
+    """Gradient of the loss when every completion counts by its weight."""
+
+    def loss(table):
+        logprobs = fw.logprobs.token_logprobs(
+            gathered(fw, table, mdp), fw.tensor(mdp.completions)
+        )
+        return fw.losses.policy_gradient_loss(
+            logprobs, fw.tensor(weights * len(weights)), fw.tensor(mdp.mask)
+        )
+
+    return np.asarray(fw.grad(loss, logits)[1][0])
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("kind", ["total", "to_go", "state baseline"])
+def test_policy_gradient_loss_is_unbiased(fw, kind):
+    mdp = small_mdp()
+    logits = np.random.default_rng(1).normal(size=mdp.next_state.shape)
+    weights = {
+        "total": np.repeat(exact.total_returns(mdp)[:, None], 3, axis=1),
+        "to_go": exact.returns_to_go(mdp),
+        "state baseline": exact.returns_to_go(mdp)
+        - exact.value(mdp, logits)[mdp.visits],
+    }[kind]
+    probs = exact.probabilities(mdp, logits)
+    gradient = table_gradient(fw, mdp, logits, probs[:, None] * weights)
+    np.testing.assert_allclose(
+        gradient, -exact.objective_gradient(mdp, logits), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_importance_weights_make_old_samples_unbiased(fw):
+    mdp, rng = small_mdp(), np.random.default_rng(2)
+    logits, old = rng.normal(size=(2,) + mdp.next_state.shape)
+    weights = fw.numpy(fw.losses.importance_weights(
+        fw.tensor(exact.completion_logprobs(mdp, logits)),
+        fw.tensor(exact.completion_logprobs(mdp, old)),
+        fw.tensor(mdp.mask),
+    ))
+    assert weights.shape == (len(mdp.mask), 1)
+    drawn = exact.probabilities(mdp, old)[:, None]
+    gradient = table_gradient(
+        fw, mdp, logits, drawn * weights * exact.returns_to_go(mdp)
+    )
+    np.testing.assert_allclose(
+        gradient, -exact.objective_gradient(mdp, logits), atol=1e-12
+    )
+    without = table_gradient(
+        fw, mdp, logits, drawn * exact.returns_to_go(mdp)
+    )
+    assert np.abs(without - gradient).max() > 0.01  # reuse needs them
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_importance_weights_carry_no_gradient(fw):
+    batch = random_batch()
+
+    def loss(logprobs):
+        weights = fw.losses.importance_weights(
+            logprobs, fw.tensor(batch.floats), fw.tensor(batch.mask)
+        )
+        return (logprobs * 0 + weights) * fw.tensor(batch.mask)
+
+    (gradient,) = fw.grad(loss, batch.floats + 0.1)[1]
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_entropy_loss_gradient(fw):
+    mdp = small_mdp()
+    logits = np.random.default_rng(3).normal(size=mdp.next_state.shape)
+    probs = exact.probabilities(mdp, logits)
+
+    def loss(table):
+        entropies = fw.logprobs.entropy(gathered(fw, table, mdp))
+        weights = fw.tensor(mdp.mask * probs[:, None] * len(probs))
+        return fw.losses.entropy_loss(entropies * weights,
+                                      fw.tensor(mdp.mask))
+
+    value, (gradient,) = fw.grad(loss, logits)
+    assert value == pytest.approx(-exact.entropy(mdp, logits))
+    np.testing.assert_allclose(
+        gradient, -exact.entropy_gradient(mdp, logits, fixed_states=True),
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_hand_worked(fw):
+    losses, x = fw.losses, lambda a: fw.tensor(np.array(a, float))
+    mask = x([[1, 1], [1, 0]])
+    logprobs = x([[-1, -2], [-3, -4]])
+    # (−1·2 + −2·1 + −3·(−1)) = −1; minus, over B = 2
+    assert float(losses.policy_gradient_loss(
+        logprobs, x([[2, 1], [-1, 9]]), mask
+    )) == pytest.approx(0.5)
+    # row 0: −1 + −2 − (−2 + −2) = 1; row 1: −3 − (−3) = 0
+    np.testing.assert_allclose(
+        fw.numpy(losses.importance_weights(
+            logprobs, x([[-2, -2], [-3, 5]]), mask
+        )), [[np.e], [1]],
+    )
+    assert float(losses.entropy_loss(
+        x([[0.5, 1], [2, 7]]), mask
+    )) == pytest.approx(-1.75)
+    # ½ (1² + 2² + 3²) / 3
+    assert float(losses.value_loss(
+        x([[1, 2], [3, 9]]), x([[0, 0], [0, 0]]), mask
+    )) == pytest.approx(7 / 3)
+    assert float(losses.cross_entropy_loss(logprobs, mask)) == 2
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_all_masked_is_zero_and_shapes_are_checked(fw):
+    ones = fw.tensor(np.ones((2, 3)))
+    none = fw.tensor(np.zeros((2, 3)))
+    assert fw.losses.value_loss(ones, none, none) == 0
+    assert fw.losses.cross_entropy_loss(ones, none) == 0
+    assert fw.losses.policy_gradient_loss(ones, ones, none) == 0
+    other = fw.tensor(np.ones((2, 1)))
+    for call in (
+        lambda: fw.losses.policy_gradient_loss(ones, other, ones),
+        lambda: fw.losses.importance_weights(ones, other, ones),
+        lambda: fw.losses.entropy_loss(ones, other),
+        lambda: fw.losses.value_loss(ones, other, ones),
+        lambda: fw.losses.cross_entropy_loss(ones, other),
+    ):
+        with pytest.raises(ValueError, match="one shape"):
+            call()
+
+
+def test_parity_of_values_and_gradients():
+    batch = random_batch()
+
+    def loss(fw):
+        def total(logits, values):
+            logprobs = fw.logprobs.token_logprobs(
+                logits, fw.tensor(batch.tokens), 0.7
+            )
+            mask, floats = fw.tensor(batch.mask), fw.tensor(batch.floats)
+            ratio = fw.losses.importance_weights(logprobs, floats, mask)
+            return (
+                fw.losses.policy_gradient_loss(
+                    logprobs, floats * ratio, mask
+                )
+                + fw.losses.entropy_loss(fw.logprobs.entropy(logits), mask)
+                + fw.losses.value_loss(values, floats, mask)
+                + fw.losses.cross_entropy_loss(logprobs, mask)
+            )
+        return fw.grad(total, batch.logits, batch.floats * 2)
+
+    ours, theirs = loss(PT), loss(TF)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-14)
+    for a, b in zip(ours[1], theirs[1]):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)

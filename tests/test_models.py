@@ -1,0 +1,105 @@
+"""The recurrent policies: causal, the same in both frameworks."""
+
+import numpy as np
+import pytest
+
+from core.weights import initial_weights
+from tests.both import BOTH, PT, TF
+
+NAMES = ["LSTMPolicy", "LSTMAttentionPolicy"]
+SIZES = {"embedding_dim": 4, "hidden_dim": 5, "dtype": "float64"}
+
+
+def score(fw, name, prompts, completions, seed=1):
+    policy = getattr(fw.models, name)(7, seed=seed, **SIZES)
+    out = policy.score(fw.tensor(prompts), fw.tensor(completions))
+    return [fw.numpy(o) for o in out]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_shapes_and_causality(fw, name):
+    rng = np.random.default_rng(0)
+    prompts = rng.integers(0, 7, (3, 2))
+    completions = rng.integers(0, 7, (3, 4))
+    logits, values = score(fw, name, prompts, completions)
+    assert logits.shape == (3, 4, 7) and values.shape == (3, 4)
+    later = completions.copy()
+    later[:, 2] = (later[:, 2] + 1) % 7
+    changed, _ = score(fw, name, prompts, later)
+    # the token at 2 is seen from position 3 on, and not before
+    np.testing.assert_array_equal(changed[:, :3], logits[:, :3])
+    assert np.abs(changed[:, 3] - logits[:, 3]).max() > 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES + ["BaselineNetwork"])
+def test_parity_of_outputs_and_gradients(name):
+    rng = np.random.default_rng(1)
+    ids, seed = rng.integers(0, 7, (3, 5)), 3
+    found = {}
+    for fw in BOTH:
+        model = getattr(fw.models, name)(7, seed=seed, **SIZES)
+        # The value head starts at zero: move it, so that it has a gradient.
+        arrays = {
+            n: w + 0.1 for n, w in fw.checkpoints.get_weights(model).items()
+        }
+        fw.checkpoints.set_weights(model, arrays)
+        found[fw.name] = gradients(fw, model, ids)
+    assert found["pt"][0] == pytest.approx(found["tf"][0], rel=1e-12)
+    assert set(found["pt"][1]) == set(found["tf"][1])
+    for key, gradient in found["pt"][1].items():
+        np.testing.assert_allclose(
+            gradient, found["tf"][1][key], rtol=1e-9, atol=1e-12, err_msg=key
+        )
+
+
+def gradients(fw, model, ids):
+    """Σ out² of a model and its gradient by shared weight name."""
+    if fw is PT:
+        out = model(fw.tensor(ids))
+        out = out if isinstance(out, tuple) else (out,)
+        loss = sum((o**2).sum() for o in out)
+        loss.backward()
+        named = dict(model.named_parameters())
+        return loss.item(), {
+            n: p.grad.numpy() for n, p in named.items() if p.requires_grad
+        }
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        out = model(fw.tensor(ids))
+        out = out if isinstance(out, tuple) else (out,)
+        loss = sum(tf.reduce_sum(o**2) for o in out)
+    named = dict(fw.checkpoints._named(model))
+    found = tape.gradient(loss, list(named.values()))
+    return float(loss), {
+        n: fw.checkpoints._turned(n, tf.convert_to_tensor(g).numpy())
+        for n, g in zip(named, found)
+    }
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_seed_gives_both_frameworks_the_same_weights(fw):
+    model = fw.models.LSTMPolicy(7, seed=5, **SIZES)
+    weights = fw.checkpoints.get_weights(model)
+    shapes = {n: w.shape for n, w in weights.items()}
+    assert shapes["lstm.weight_ih_l0"] == (20, 4)
+    expected = initial_weights(shapes, 5)
+    assert set(weights) == set(expected)
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weight, expected[name])
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("name", NAMES)
+def test_sizes_must_be_positive(fw, name):
+    with pytest.raises(ValueError, match="vocab_size"):
+        getattr(fw.models, name)(0)
+
+
+def test_attention_is_more_than_the_lstm():
+    ids = np.array([[1, 2, 3]]), np.array([[4, 5, 6]])
+    for fw in (PT, TF):
+        plain, _ = score(fw, "LSTMPolicy", *ids)
+        mixed, _ = score(fw, "LSTMAttentionPolicy", *ids)
+        assert np.abs(plain - mixed).max() > 1e-3

@@ -1,0 +1,281 @@
+"""core.rewards against tables worked by hand, and against each other."""
+
+import doctest
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
+
+from core import rewards
+
+TEXT_REWARDS = [
+    rewards.exact_match, rewards.edit_similarity, rewards.edit_ratio,
+    rewards.position_match,
+]
+
+
+def test_docstrings():
+    result = doctest.testmod(rewards)
+    assert result.failed == 0 and result.attempted > 8
+
+
+# completion, target: exact, edit similarity, edit ratio, position match
+@pytest.mark.parametrize("completion, target, expected", [
+    ("kitten", "sitting", [0, 1 / 4, 1 - 3 / 7, 4 / 7]),  # distance 3
+    ("你好世界", "你好世界", [1, 1, 1, 1]),
+    ("好世界", "你好世界", [0, 1 / 2, 3 / 4, 0]),  # one left out: all move
+    ("", "ab", [0, 1 / 3, 0, 0]),
+    ("abcd", "ab", [0, 1 / 3, 1 / 2, 1]),  # what follows does not count
+])
+def test_text_rewards_by_hand(completion, target, expected):
+    for function, value in zip(TEXT_REWARDS, expected, strict=True):
+        assert_allclose(function([completion], target=[target]), [value])
+
+
+def test_edit_ratio_of_two_empty_texts():
+    assert rewards.edit_ratio([""], target=[""]) == [1.0]
+
+
+def test_repetition_by_hand():
+    mat = "The cat sat on the mat."  # 7 words with the full stop
+    five = " ".join([mat] * 5)  # 35 words, 33 trigrams, 7 of them distinct
+    assert rewards.repetition([mat, five]) == [0.0, -26 / 33]
+    assert rewards.repetition(["", "a b"]) == [0.0, 0.0]
+    assert rewards.repetition(["你好世界，你好世界"], n=2) == [-1 / 4]
+
+
+def test_rewards_have_the_signature_that_trl_calls():
+    """Further columns and `prompts` are accepted; the result is a list."""
+    columns = {"target": ["ab"], "wanted": ["b"], "length": [4],
+               "prompts": ["?"], "completion_ids": [[3, 4]]}
+    expected = {"exact_match": 1.0, "edit_similarity": 1.0, "edit_ratio": 1.0,
+                "position_match": 1.0, "contains": 1.0, "length_score": 0.5,
+                "repetition": 0.0}
+    for name, value in expected.items():
+        scores = getattr(rewards, name)(completions=["ab"], **columns)
+        assert type(scores) is list and type(scores[0]) is float
+        assert scores == [value], name
+
+
+def test_weighted_sum():
+    reward = rewards.weighted_sum(
+        [rewards.exact_match, rewards.length_score], [2.0, -1.0]
+    )
+    scores = reward(["ab", "b"], target=["ab", "ab"], length=[2, 2])
+    assert scores == [1.0, -0.5]
+
+
+def test_text_rewards_refuse_bad_columns():
+    for function in TEXT_REWARDS:
+        for target in (["a"], "ab"):
+            with pytest.raises(ValueError, match="target: expected a list of"):
+                function(["a", "b"], target=target)
+    with pytest.raises(ValueError, match="target: expected texts that are"):
+        rewards.position_match(["a"], target=[""])
+    with pytest.raises(ValueError, match="wanted: expected a list of 2"):
+        rewards.contains(["a", "b"], wanted=["a"])
+    with pytest.raises(ValueError, match="length: expected at least 1"):
+        rewards.length_score(["a"], length=[0])
+    with pytest.raises(ValueError, match="n: expected at least 1"):
+        rewards.repetition(["a"], n=0)
+
+
+def test_weighted_sum_refuses_bad_rewards():
+    for weights in ([1.0, 1.0], [], [math.nan]):
+        with pytest.raises(ValueError, match="weights: expected"):
+            rewards.weighted_sum([rewards.exact_match], weights)
+    with pytest.raises(ValueError, match="weights: expected"):
+        rewards.weighted_sum([], [])
+
+    def broken(completions, *, value, **columns):
+        return value
+
+    reward = rewards.weighted_sum([broken], [1.0])
+    for value in ([math.nan, 0.0], [math.inf, 0.0]):
+        with pytest.raises(ValueError, match="broken: expected finite"):
+            reward(["a", "b"], value=value)
+    with pytest.raises(ValueError, match="broken: expected 2 scores"):
+        reward(["a", "b"], value=[1.0])
+
+
+# --- On token ids. Target 3 4 5 EOS; and a shorter one, 6 EOS, padded. -----
+
+TARGETS = [[3, 4, 5, 2], [6, 2, 0, 0]]
+COMPLETIONS = [[3, 5, 5, 3], [4, 2, 0, 0]]
+MASK = [[1, 1, 1, 1], [1, 1, 0, 0]]
+
+
+def test_token_indicator():
+    paid = rewards.token_indicator(COMPLETIONS, MASK, TARGETS)
+    assert_array_equal(paid, [[1, 1, 1, 1], [0, 1, 0, 0]])
+    # A pad that was sampled is not the target's padding.
+    paid = rewards.token_indicator(
+        [[0, 6, 2, 0]], [[1, 1, 1, 0]], [TARGETS[1]]
+    )
+    assert_array_equal(paid, [[0, 1, 1, 0]])
+
+
+def test_token_position_match():
+    paid = rewards.token_position_match(COMPLETIONS, MASK, TARGETS)
+    assert_array_equal(paid, [[.25, 0, .25, 0], [0, .5, 0, 0]])
+    paid = rewards.token_position_match([[6, 4, 0]], [[1, 1, 1]], [TARGETS[1]])
+    assert_array_equal(paid, [[.5, 0, 0]])
+
+
+def test_token_cumulative_match():
+    paid = rewards.token_cumulative_match(COMPLETIONS, MASK, TARGETS)
+    assert_array_equal(paid, [[.25, .25, .5, .5], [0, .5, 0, 0]])
+
+
+def test_token_exact_match():
+    right = [[3, 4, 5, 2], [6, 2, 0, 0]]
+    paid = rewards.token_exact_match(right, MASK, TARGETS)
+    assert_array_equal(paid, [[0, 0, 0, 1], [0, 1, 0, 0]])
+    assert not rewards.token_exact_match(COMPLETIONS, MASK, TARGETS).any()
+    # Going on after the target's end is not exact, pads or not.
+    paid = rewards.token_exact_match([[6, 2, 0]], [[1, 1, 1]], [TARGETS[1]])
+    assert not paid.any()
+
+
+def test_edit_potentials():
+    potentials = rewards.edit_potentials(COMPLETIONS, MASK, TARGETS)
+    # Row 0: distances to 3452 of "", 3, 35, 355, 3553: 4 3 2 2 2
+    # (355 -> 3452: 5 for 4 and EOS at the end).  Row 1: to 62: 2 2 1.
+    distances = [[4, 3, 2, 2, 2], [2, 2, 1, 1, 1]]
+    assert_allclose(potentials, 1 / (1 + np.array(distances)))
+
+
+def test_token_edit_similarity():
+    paid = rewards.token_edit_similarity(COMPLETIONS, MASK, TARGETS)
+    expected = [[1 / 20, 1 / 12, 0, 0], [0, 1 / 6, 0, 0]]
+    assert_allclose(paid, expected)
+    paid = rewards.token_edit_similarity([[6, 4]], [[1, 1]], [[6, 0]])
+    assert_allclose(paid, [[1 / 2, -1 / 2]])  # the second token spoils it
+
+
+def test_terminal_and_shaping_by_hand():
+    mask = [[1, 1, 0], [1, 1, 1]]
+    assert_array_equal(
+        rewards.terminal([5, -1], mask), [[0, 5, 0], [0, 0, -1]]
+    )
+    potentials = [[1, 2, 4, 8], [1, 2, 4, 8]]
+    assert_array_equal(
+        rewards.potential_shaping(potentials, mask, 0.5),
+        [[0, -2, 0], [0, 0, -4]],
+    )
+    assert_array_equal(
+        rewards.potential_difference(potentials, mask),
+        [[1, 2, 0], [1, 2, 4]],
+    )
+
+
+def masks(batch, length):
+    lengths = st.lists(
+        st.integers(1, length), min_size=batch, max_size=batch
+    )
+    return lengths.map(
+        lambda n: (np.arange(length) < np.array(n)[:, None]).astype(float)
+    )
+
+
+def numbers(*shape):
+    return arrays(np.float64, shape, elements=st.floats(-10, 10))
+
+
+@settings(deadline=None)
+@given(numbers(4, 7), masks(4, 6), st.floats(0, 1))
+def test_shaping_telescopes_to_minus_the_first_potential(phi, mask, gamma):
+    shaping = rewards.potential_shaping(phi, mask, gamma)
+    discounted = (shaping * gamma ** np.arange(6)).sum(axis=1)
+    assert_allclose(discounted, -phi[:, 0], atol=1e-9)
+    assert not shaping[mask == 0].any()
+
+
+@settings(deadline=None)
+@given(numbers(4, 7), masks(4, 6))
+def test_difference_telescopes_to_last_minus_first(phi, mask):
+    total = rewards.potential_difference(phi, mask).sum(axis=1)
+    last = phi[np.arange(4), mask.sum(axis=1).astype(int)]
+    assert_allclose(total, last - phi[:, 0], atol=1e-9)
+
+
+@settings(deadline=None)
+@given(numbers(4), masks(4, 6))
+def test_terminal_pays_the_whole_score_once(scores, mask):
+    paid = rewards.terminal(scores, mask)
+    assert_array_equal(paid.sum(axis=1), scores)
+    assert not paid[mask == 0].any()
+    assert ((paid != 0).sum(axis=1) <= 1).all()
+
+
+TOKEN_REWARDS = [
+    rewards.token_indicator, rewards.token_position_match,
+    rewards.token_cumulative_match, rewards.token_exact_match,
+    rewards.token_edit_similarity,
+]
+
+
+@pytest.mark.parametrize("function", TOKEN_REWARDS)
+@settings(deadline=None)
+@given(data=st.data())
+def test_token_rewards_agree_with_loops_over_rows(function, data):
+    """A batch is paid as its rows alone; what mask hides does not count."""
+    ids = arrays(np.int64, (3, 5), elements=st.integers(0, 6))
+    completions, mask = data.draw(ids), data.draw(masks(3, 5))
+    targets = np.array([[3, 4, 5, 6, 2], [4, 4, 2, 0, 0], [3, 2, 0, 0, 0]])
+    paid = function(completions, mask, targets)
+    assert paid.shape == (3, 5) and paid.dtype == np.float64
+    assert not paid[mask == 0].any()
+    for row in range(3):
+        n = int(mask[row].sum())
+        wanted = targets[row][targets[row] != 0]
+        alone = function(
+            completions[row:row + 1, :n], mask[row:row + 1, :n], wanted[None]
+        )
+        assert_allclose(alone[0], paid[row, :n])
+
+
+def test_a_perfect_completion_sums_to_one_less_what_the_empty_text_has():
+    for completion, mask in zip(TARGETS, MASK, strict=True):
+        arguments = [completion], [mask], [completion]
+        length = sum(mask)
+        for function, total in [
+            (rewards.token_indicator, length),
+            (rewards.token_position_match, 1),
+            (rewards.token_cumulative_match, (length + 1) / 2),
+            (rewards.token_exact_match, 1),
+            (rewards.token_edit_similarity, 1 - 1 / (1 + length)),
+        ]:
+            assert_allclose(function(*arguments).sum(), total)
+
+
+@pytest.mark.parametrize("function", TOKEN_REWARDS)
+def test_token_rewards_refuse_bad_arrays(function):
+    with pytest.raises(ValueError, match="mask: expected the shape of compl"):
+        function([[3, 4]], [[1]], [[3, 4]])
+    with pytest.raises(ValueError, match="mask: .* at least one token"):
+        function([[3, 4]], [[0, 0]], [[3, 4]])
+    with pytest.raises(ValueError, match=r"targets: expected \(1, L\)"):
+        function([[3, 4]], [[1, 1]], [[3, 4], [3, 4]])
+    with pytest.raises(ValueError, match="targets: every row"):
+        function([[3, 4]], [[1, 1]], [[0, 0]])
+
+
+def test_bridges_refuse_bad_numbers():
+    mask = np.ones((2, 3))
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="scores: expected finite"):
+            rewards.terminal([bad, 1], mask)
+        with pytest.raises(ValueError, match="potentials: expected finite"):
+            rewards.potential_difference(np.full((2, 4), bad), mask)
+    with pytest.raises(ValueError, match=r"scores: expected shape \(2,\)"):
+        rewards.terminal([1, 1, 1], mask)
+    with pytest.raises(ValueError, match=r"potentials: expected \(2, 4\)"):
+        rewards.potential_shaping(np.ones((2, 3)), mask, 1.0)
+    for gamma in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match="gamma: expected a number in"):
+            rewards.potential_shaping(np.ones((2, 4)), mask, gamma)
