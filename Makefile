@@ -1,0 +1,71 @@
+# Two commands: `make book` (install, build, say where to open it) and
+# `make test` (install and check everything).  They need python3.11 and make.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+CHAPTERS := $(sort $(wildcard book/[0-9]*.ipynb))
+
+# TensorFlow writes less to stderr; idle OpenMP threads leave the cores alone.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export OMP_WAIT_POLICY ?= passive
+
+BUILD := .venv/bin/jupyter-book build . -W -n --keep-going
+NBVAL := $(PY) -m pytest -q --nbval --nbval-current-env \
+	--nbval-cell-timeout=600 -p no:cacheprovider
+# An older processor with one core: other kernels, another order of sums.
+PORTABLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default \
+	ONEDNN_MAX_CPU_ISA=AVX2 TF_NUM_INTRAOP_THREADS=1 \
+	TF_NUM_INTEROP_THREADS=1 XLA_FLAGS=--xla_cpu_max_isa=AVX2
+
+.PHONY: help install book test unit notebooks site test-portable lab run check
+
+help:
+	@echo "make book           install, build the site, say where to open it"
+	@echo "make test           install and run all tests"
+	@echo "make test-portable  the notebooks as on an older, smaller machine"
+	@echo "make lab            the book in JupyterLab"
+	@echo "make run CH=FILE    execute a chapter and store its outputs"
+	@echo "make check          the checks that take seconds"
+
+install: .venv/installed
+
+.venv/installed: requirements.txt pyproject.toml
+	python3.11 -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check \
+		-r requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	touch $@
+
+book: install
+	$(BUILD)
+	@echo
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+# A page is read again only when it changed, and so are its warnings: the
+# tests build all pages anew.
+site: install
+	$(BUILD) --all
+	$(PY) -m pytest tests/test_site.py
+
+unit: install
+	$(PY) -m pytest tests --ignore=tests/test_site.py
+
+notebooks: install
+	$(if $(CHAPTERS),$(NBVAL) $(CHAPTERS),@echo "no chapters yet")
+
+test: unit notebooks site
+
+test-portable: install
+	$(if $(CHAPTERS),$(PORTABLE) $(NBVAL) $(CHAPTERS),@echo "no chapters yet")
+
+lab: install
+	cd book && ../.venv/bin/jupyter lab
+
+run: install
+	$(PY) book/_ext/run_notebook.py $(CH)
+
+check: install
+	$(PY) -m ruff check core tests book
+	$(PY) -m pytest -q tests/test_notebooks.py tests/test_layers.py \
+		tests/test_mirror.py

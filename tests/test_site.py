@@ -1,0 +1,289 @@
+"""The built site, opened in a headless Chromium over a local server.
+
+`make site` builds it first, with warnings as errors.
+"""
+
+import ast
+import functools
+import http.server
+import json
+import re
+import shutil
+import threading
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "_build" / "html"
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update "
+    "--disable-sync --disable-dev-shm-usage"
+).split()
+HOW = (
+    "the browser tests need Chromium and its driver; on Debian and Ubuntu: "
+    "apt-get install chromium chromium-driver"
+)
+
+
+def toc_pages():
+    """The paths of all pages of _toc.yml, without their suffixes."""
+
+    def files(node):
+        if isinstance(node, list):
+            return [f for child in node for f in files(child)]
+        own = [node["file"]] if "file" in node else []
+        return own + [
+            f for key in ("parts", "chapters", "sections")
+            for f in files(node.get(key, []))
+        ]
+
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"], *files(toc)]
+
+
+PAGES = toc_pages()
+CHAPTERS = [p for p in PAGES if (ROOT / f"{p}.ipynb").exists()]
+
+
+def html(page):
+    return (SITE / f"{page}.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def site(unavailable):
+    """The address of a server on the built pages."""
+    if not (SITE / "index.html").exists():
+        unavailable("there is no built site; make site builds it")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=SITE)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory, unavailable):
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (binary and driver):
+        unavailable(HOW)
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in [*FLAGS, f"--user-data-dir={profile}"]:
+        options.add_argument(flag)
+    options.set_capability(
+        "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
+    )
+    service = webdriver.ChromeService(executable_path=driver)
+    with webdriver.Chrome(options=options, service=service) as chrome:
+        yield chrome
+
+
+def set_width(browser, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1,
+         "mobile": False},
+    )
+
+
+def wait(browser, script, message):
+    """Until the JavaScript expression `script` is true."""
+    WebDriverWait(browser, 30).until(
+        lambda b: b.execute_script(f"return {script}"), message
+    )
+
+
+def visit(browser, address):
+    """Open a page and wait until its formulas and diagrams are drawn."""
+    for log in ("browser", "performance"):
+        browser.get_log(log)  # forget the page before
+    browser.get(address)
+    wait(browser, "document.readyState === 'complete'", "not loaded")
+    wait(
+        browser,
+        "[...document.querySelectorAll('.math')]"
+        ".every(e => e.querySelector('mjx-container svg'))",
+        "a formula was not drawn",
+    )
+    wait(
+        browser,
+        "[...document.querySelectorAll('pre.mermaid')]"
+        ".every(e => e.querySelector('svg g.node'))",
+        "a diagram was not drawn",
+    )
+
+
+def requests(browser):
+    """The addresses that the page asked for since `visit`."""
+    events = [
+        json.loads(entry["message"])["message"]
+        for entry in browser.get_log("performance")
+    ]
+    return [
+        event["params"]["request"]["url"] for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+
+
+def overflow(browser, width):
+    """How many pixels the page is wider than a window of this width."""
+    set_width(browser, width)
+    return browser.execute_script(
+        "const e = document.scrollingElement;"
+        "return e.scrollWidth - e.clientWidth"
+    )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page(browser, site, page):
+    set_width(browser, 1280)
+    visit(browser, f"{site}/{page}.html")
+    assert browser.find_elements(By.CSS_SELECTOR, "article h1")
+    assert overflow(browser, 1280) <= 1
+    assert overflow(browser, 400) <= 1
+    no_alt = browser.execute_script(
+        "return [...document.images].filter("
+        "i => !i.getAttribute('alt')?.trim()).map(i => i.src)"
+    )
+    assert not no_alt
+    assert not browser.find_elements(By.CSS_SELECTOR, "[data-mjx-error]")
+    console = browser.get_log("browser")
+    assert not [e["message"] for e in console if e["level"] == "SEVERE"]
+    outside = [
+        url for url in requests(browser)
+        if urlsplit(url).scheme not in ("data", "blob")
+        and not url.startswith(site)
+    ]
+    assert not outside
+
+
+def test_page_from_disk(browser, site):
+    """`make book` prints a file:// address, so that must work too."""
+    visit(browser, (SITE / "book/intro.html").as_uri())
+    assert browser.find_elements(By.CSS_SELECTOR, "pre.mermaid svg")
+    console = browser.get_log("browser")
+    assert not [e["message"] for e in console if e["level"] == "SEVERE"]
+
+
+def adjacent_pairs(page):
+    """How many runs of neighbouring cells hold both frameworks."""
+    cells = json.loads((ROOT / f"{page}.ipynb").read_text())["cells"]
+    tags = [
+        frozenset(c["metadata"].get("tags", [])) & {"torch", "tf"}
+        for c in cells
+    ]
+    runs = [list(run) for tagged, run in groupby(tags, bool) if tagged]
+    return sum(len(frozenset().union(*run)) == 2 for run in runs)
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_framework_cells_are_tabs(site, page):
+    sets = re.findall(
+        r'data-sync-group="framework" data-sync-id="(\w+)"', html(page)
+    )
+    assert sets == ["torch", "tf"] * adjacent_pairs(page)
+
+
+def shown(browser):
+    """The framework of each tab that is open."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('.sd-tab-set > input')]"
+        ".filter(i => i.checked).map(i => i.nextElementSibling)"
+        ".filter(l => l.dataset.syncGroup === 'framework')"
+        ".map(l => l.textContent.trim())"
+    )
+
+
+def test_tabs_follow_one_another(browser, site):
+    pages = [p for p in CHAPTERS if adjacent_pairs(p) >= 2]
+    assert pages, "no chapter has two tab sets"
+    set_width(browser, 1280)
+    visit(browser, f"{site}/{pages[0]}.html")
+    tabs = adjacent_pairs(pages[0])
+    assert shown(browser) == ["PyTorch"] * tabs
+    label = browser.find_element(By.CSS_SELECTOR, "label[data-sync-id=tf]")
+    browser.execute_script("arguments[0].click()", label)
+    assert shown(browser) == ["TensorFlow"] * tabs
+    visible = browser.execute_script(
+        "return [...document.querySelectorAll('.sd-tab-content')]"
+        ".filter(e => e.offsetParent && e.querySelector('.tag_torch')).length"
+    )
+    assert not visible
+    visit(browser, f"{site}/{pages[-1]}.html")  # the choice is kept
+    assert set(shown(browser)) == {"TensorFlow"}
+
+
+def test_dark_mode(browser, site):
+    set_width(browser, 1280)
+    visit(browser, f"{site}/book/intro.html")
+    theme = "document.documentElement.dataset.theme"
+    colour = "return getComputedStyle(document.body).backgroundColor"
+    seen = {browser.execute_script(f"return {theme}"):
+            browser.execute_script(colour)}
+    for _ in range(3):  # light, dark and the system's
+        browser.execute_script(
+            "document.querySelector('.theme-switch-button').click()"
+        )
+        seen[browser.execute_script(f"return {theme}")] = (
+            browser.execute_script(colour)
+        )
+    assert set(seen) == {"light", "dark"}
+    assert seen["light"] != seen["dark"]
+    wait(browser, "document.querySelector('pre.mermaid svg g.node')",
+         "the diagram was not drawn again")
+
+
+@pytest.mark.parametrize("word", ["advantage", "策略梯度", "group_advantages"])
+def test_search_finds(browser, site, word):
+    browser.get(f"{site}/search.html?q={word}")
+    wait(browser, "document.querySelector('ul.search li a')",
+         f"nothing found for {word}")
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_chapter_opens_elsewhere(site, page):
+    """The Colab link names this chapter, the download is this notebook."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    where = config["url"].removeprefix("https://github.com")
+    colab = (
+        "https://colab.research.google.com/github"
+        f"{where}/blob/{config['branch']}/{page}.ipynb"
+    )
+    assert f'href="{colab}"' in html(page)
+    link = re.search(r'href="(\S+\.ipynb)"[^>]*btn-download-source', html(page))
+    assert link, "no download button"
+    downloaded = (SITE / f"{page}.html").parent / link[1]
+    assert downloaded.read_text() == (ROOT / f"{page}.ipynb").read_text()
+
+
+def documented_names(path):
+    """What the reference must show of a module: names with a docstring."""
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            if not node.name.startswith("_") and ast.get_docstring(node):
+                yield f"{module}.{node.name}"
+
+
+def test_reference_is_complete(site):
+    pages = "".join(html(p) for p in PAGES if p.startswith("book/api/"))
+    names = [
+        name for path in sorted(ROOT.glob("core/**/*.py"))
+        for name in documented_names(path)
+    ]
+    assert names
+    assert not [name for name in names if f'id="{name}"' not in pages]
