@@ -61,6 +61,7 @@ def use_style():
         "axes.grid": True,
         "grid.alpha": 0.3,
         "legend.frameon": False,
+        "legend.handlelength": 3.5,  # long enough to show the dashes
         "lines.linewidth": 1.8,
     })
     from IPython import get_ipython

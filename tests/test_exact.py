@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from core import exact
+from core import exact, returns
 from core.exact import TokenMDP
 
 TIGHT = dict(rtol=0, atol=1e-12)
@@ -341,6 +341,16 @@ def test_returns_by_hand():
     assert_allclose(exact.returns_to_go(undiscounted)[row], [3, 2, 0])
 
 
+def test_returns_are_those_that_training_uses(problem):
+    mdp, _ = problem
+    arguments = mdp.rewards, mdp.mask, mdp.gamma
+    to_go = returns.discounted_returns(*arguments)
+    assert_allclose(exact.returns_to_go(mdp), to_go, **TIGHT)
+    total = returns.total_returns(*arguments) * mdp.mask
+    expected = exact.total_returns(mdp)[:, None] * mdp.mask
+    assert_allclose(expected, total, **TIGHT)
+
+
 def test_mean_return_to_go_is_q(problem):
     mdp, logits = problem
     probs = exact.probabilities(mdp, logits)
@@ -438,10 +448,10 @@ def test_moments_by_hand():
 def test_batch_mean_divides_the_variance():
     mdp, logits = make(vocab_size=2, max_length=2)
     probs = exact.probabilities(mdp, logits)
-    returns = exact.total_returns(mdp)
-    mean, variance = exact.moments(probs, returns)
+    totals = exact.total_returns(mdp)
+    mean, variance = exact.moments(probs, totals)
     batch_mean, batch_variance = exact.batch_moments(
-        probs, lambda rows: returns[rows].mean(), 3
+        probs, lambda rows: totals[rows].mean(), 3
     )
     assert_allclose(batch_mean, mean)
     assert_allclose(batch_variance, variance / 3)
@@ -451,12 +461,12 @@ def test_batch_mean_divides_the_variance():
 def test_leave_one_out_is_unbiased_and_the_batch_mean_is_not(batch_size):
     mdp, logits = make(4, vocab_size=2, max_length=3, eos_id=0)
     probs = exact.probabilities(mdp, logits)
-    returns = exact.total_returns(mdp)
+    totals = exact.total_returns(mdp)
     scores = exact.gradient_samples(mdp, logits, mdp.mask)
     gradient = exact.objective_gradient(mdp, logits)
 
     def estimate(rows, leave_out):
-        r = returns[rows]
+        r = totals[rows]
         mean = np.full(batch_size, r.mean())
         if leave_out:
             mean = (r.sum() - r) / (batch_size - 1)
