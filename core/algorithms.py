@@ -25,22 +25,23 @@ def advantages(batch, config, predicted=None):
     Args:
         batch: Rollout of B rows and T positions.
         config: PolicyGradientConfig.
-        predicted: (B,) for "learned", (B, T) for "critic", else None.
-    Returns: advantages (B, T); targets of the prediction, in its shape, or
-        None.
+        predicted: for "learned" (B,), b of each prompt; for "critic"
+            (B, T+1), V of the state before each token and after the last;
+            else None.
+    Returns: advantages (B, T); targets for b (B,) or for V (B, T), or None.
     """
     rewards, mask = batch.rewards, batch.mask
     to_go = returns.discounted_returns(rewards, mask, config.gamma)
     if config.baseline == "critic":
-        # A text that the limit cut off would go on: its last value stands
-        # for what was still to come.
-        last = mask.sum(axis=1).astype(int) - 1
-        cut = predicted[np.arange(len(batch)), last]
+        # A text that the limit cut off would go on: the value of the state
+        # after its last token stands for what was still to come.
+        after = predicted[np.arange(len(batch)), mask.sum(axis=1).astype(int)]
+        values = predicted[:, :-1]
         adv = returns.gae(
-            rewards, predicted, mask, config.gamma, config.lam,
-            bootstrap=np.where(batch.terminated, 0.0, cut),
+            rewards, values, mask, config.gamma, config.lam,
+            bootstrap=np.where(batch.terminated, 0.0, after),
         )
-        targets = adv + predicted
+        targets = adv + values
     else:
         adv, targets = to_go, None
         if config.returns == "total":

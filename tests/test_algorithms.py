@@ -30,9 +30,9 @@ BATCH = batch_of([[1, 2, 4], [8, 0, 9]], [[1, 1, 1], [1, 0, 0]])
     # no other row stands at positions 1 and 2: nothing is subtracted
     ({"baseline": "leave_one_out"}, None, [[-1, 6, 4], [1, 0, 0]]),
     ({"baseline": "learned"}, [1, 2], [[6, 5, 3], [6, 0, 0]]),
-    ({"baseline": "critic"}, [[1, 2, 3], [4, 5, 6]],
+    ({"baseline": "critic"}, [[1, 2, 3, 9], [4, 5, 6, 9]],
      [[6, 4, 1], [4, 0, 0]]),
-    ({"baseline": "critic", "lam": 0.0}, [[1, 2, 3], [4, 5, 6]],
+    ({"baseline": "critic", "lam": 0.0}, [[1, 2, 3, 9], [4, 5, 6, 9]],
      [[2, 3, 1], [4, 0, 0]]),
 ])
 def test_by_hand(settings, predicted, expected):
@@ -45,18 +45,20 @@ def test_by_hand(settings, predicted, expected):
         np.testing.assert_allclose(targets, [7, 8])
     elif config.baseline == "critic":
         mask = BATCH.mask > 0
-        np.testing.assert_allclose(targets[mask], (adv + predicted)[mask])
+        np.testing.assert_allclose(
+            targets[mask], (adv + predicted[:, :-1])[mask]
+        )
     else:
         assert targets is None
 
 
 def test_truncated_text_is_bootstrapped_and_terminated_is_not():
     config = PolicyGradientConfig(baseline="critic", gamma=0.5)
-    predicted = np.array([[1.0, 3.0], [1.0, 3.0]])
+    predicted = np.array([[1.0, 3.0, 8.0], [1.0, 3.0, 8.0]])
     batch = batch_of([[0, 1], [0, 1]], np.ones((2, 2)), [True, False])
     adv, _ = advantages(batch, config, predicted)
-    # last token: 1 - 3, and 1 + 0.5 · 3 - 3 where the limit cut it off
-    np.testing.assert_allclose(adv[:, 1], [-2, -0.5])
+    # last token: 1 - 3, and 1 + 0.5 · 8 - 3 where the limit cut it off
+    np.testing.assert_allclose(adv[:, 1], [-2, 2])
 
 
 def test_whitened():

@@ -199,8 +199,8 @@ class PolicyGradientTrainer:
         if self.config.baseline == "learned":
             return self.models["baseline"](prompts).cpu().numpy()
         if self.config.baseline == "critic":
-            completions = self._tensor(batch.completions)
-            return self.policy.score(prompts, completions)[1].cpu().numpy()
+            ids = torch.cat([prompts, self._tensor(batch.completions)], 1)
+            return self.policy(ids)[1][:, prompts.shape[1] - 1:].cpu().numpy()
         return None
 
     def _losses(self, prompts, completions, mask, old, adv, targets, reused):

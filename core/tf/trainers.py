@@ -229,8 +229,8 @@ class PolicyGradientTrainer:
         if self.config.baseline == "learned":
             return self.models["baseline"](prompts).numpy()
         if self.config.baseline == "critic":
-            completions = self._tensor(batch.completions)
-            return _values(self.policy, prompts, completions).numpy()
+            ids = tf.concat([prompts, self._tensor(batch.completions)], 1)
+            return _values(self.policy, ids)[:, prompts.shape[1] - 1:].numpy()
         return None
 
     def _losses(self, prompts, completions, mask, old, adv, targets, alpha,
@@ -293,8 +293,8 @@ class PolicyGradientTrainer:
 
 
 @tf.function
-def _values(policy, prompts, completions):
-    return policy.score(prompts, completions)[1]
+def _values(policy, ids):
+    return policy(ids)[1]
 
 
 def _prefixed(prefix, arrays):
