@@ -23,6 +23,40 @@ def source(*objects, docstring=True):
     display(Markdown(markdown(*objects, docstring=docstring)))
 
 
+def table(header, rows):
+    """Display rows as a table; floats have three decimals.
+
+    Args:
+        header: list of str, one a column.
+        rows: lists of as many entries.
+    """
+    from IPython.display import Markdown, display
+
+    display(Markdown(markdown_table(header, rows)))
+
+
+def markdown_table(header, rows):
+    """The Markdown text that `table` displays.
+
+    Raises: ValueError for a row of another length.
+    """
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(
+                f"rows: expected {len(header)} entries, got {row}"
+            )
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(map(table_cell, line)) + " |" for line in lines
+    )
+
+
+def table_cell(value):
+    """One entry as text that Markdown does not read as markup."""
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
 def markdown(*objects, docstring=True):
     """The Markdown text that `source` displays: file name, then code.
 

@@ -98,3 +98,15 @@ def test_source_displays_markdown(monkeypatch):
     monkeypatch.setattr("IPython.display.display", shown.append)
     assert show.source(exact.kl, docstring=False) is None
     assert shown[0].data == show.markdown(exact.kl, docstring=False)
+
+
+def test_table():
+    text = show.markdown_table(
+        ["a|b", "x"], [[1, 0.12345], ["<eos>", np.float64(2)]]
+    )
+    assert text.splitlines() == [
+        "| a\\|b | x |", "| --- | --- |", "| 1 | 0.123 |",
+        "| &lt;eos> | 2.000 |",
+    ]
+    with pytest.raises(ValueError, match="rows: expected 2 entries"):
+        show.markdown_table(["a", "b"], [[1]])
