@@ -9,7 +9,7 @@ CHAPTERS := $(sort $(wildcard book/[0-9]*.ipynb))
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export OMP_WAIT_POLICY ?= passive
 
-BUILD := .venv/bin/jupyter-book build . -W -n --keep-going
+BUILD := .venv/bin/jupyter-book build .
 NBVAL := $(PY) -m pytest -q --nbval --nbval-current-env \
 	--nbval-cell-timeout=600 -p no:cacheprovider
 # An older processor with one core: other kernels, another order of sums.
@@ -42,10 +42,10 @@ book: install
 	@echo
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
-# A page is read again only when it changed, and so are its warnings: the
-# tests build all pages anew.
+# Warnings are errors here.  A page is read again only when it changed, and so
+# are its warnings: the tests build all pages anew.
 site: install
-	$(BUILD) --all
+	$(BUILD) --all -W -n --keep-going
 	$(PY) -m pytest tests/test_site.py
 
 unit: install

@@ -7,9 +7,9 @@ tab sets of the site follow one another through the group "framework".
 
 from itertools import takewhile
 
+from docutils import nodes
 from sphinx.transforms import SphinxTransform
 from sphinx_design.shared import create_component
-from docutils import nodes
 
 LABELS = {"torch": "PyTorch", "tf": "TensorFlow"}
 
