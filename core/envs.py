@@ -328,8 +328,8 @@ class TextGenerationEnv(TokenEnvironment):
     d is the edit distance in tokens to the target, EOS included, L the
     target's length.  (Section 4.3 has 1/d, infinite at d = 0; the listing has
     no edit distance at all.)
-    "progress": what the token adds to -d / L, each prefix held against as
-    many tokens of the target; the sum is -d / L of the whole text.
+    "regret": what the token takes from the best -d / L that is still within
+    reach: 0 for a best token, else negative.  The sum is -d / L of the text.
     "similarity": what the token adds to 1 / (1 + d); the sum is the final
     similarity minus that of the empty text.
 
@@ -340,13 +340,13 @@ class TextGenerationEnv(TokenEnvironment):
         prompts, targets: N str each, none of them empty; default:
             `tasks.continuations("en")`.
         tokenizer: default: words of all prompts and targets.
-        reward: "progress" or "similarity".
+        reward: "regret" or "similarity".
         render_mode: None or "ansi".
     """
 
     def __init__(self, prompts=None, targets=None, tokenizer=None,
-                 reward="progress", render_mode=None):
-        _choice("reward", reward, ("progress", "similarity"))
+                 reward="regret", render_mode=None):
+        _choice("reward", reward, ("regret", "similarity"))
         self.reward = reward
         if prompts is None and targets is None:
             prompts, targets = tasks.continuations("en")
@@ -374,22 +374,27 @@ class TextGenerationEnv(TokenEnvironment):
 
     def _reward(self):
         here, target = self.tokens, self.target
-        if self.reward == "progress":
-            t, length = len(here), len(target)
-            after = Levenshtein.distance(
-                here, target if self.ended else target[:t]
-            )
-            before = Levenshtein.distance(here[:-1], target[: t - 1])
-            return (before - after) / length
+        if self.reward == "regret":
+            after = self._within_reach(here)
+            if self.ended:
+                after = Levenshtein.distance(here, target)
+            return (self._within_reach(here[:-1]) - after) / len(target)
         after = Levenshtein.distance(here, target)
         before = Levenshtein.distance(here[:-1], target)
         return 1 / (1 + after) - 1 / (1 + before)
+
+    def _within_reach(self, tokens):
+        """The least edit distance that a text beginning so can end with."""
+        return min(
+            Levenshtein.distance(tokens, self.target[:j])
+            for j in range(len(self.target) + 1)
+        )
 
     def batched(self):
         """The same task as a `BatchedEnvironment`."""
         if self.reward == "similarity":
             return self._batch(rewards.token_edit_similarity)
-        return self._batch(rewards.token_edit_progress)
+        return self._batch(rewards.token_edit_regret)
 
 
 gymnasium.register(

@@ -261,6 +261,45 @@ def token_edit_progress(completions, mask, targets):
     return paid
 
 
+def token_edit_regret(completions, mask, targets):
+    """What each token loses of the best edit distance still within reach.
+
+    The difference of Φ(s_t) = -min_j d(first t tokens, first j target tokens)
+    / L, the best that any continuation can still make of the text; after the
+    last token, d is that of the whole target.  A token that a best
+    continuation begins with costs 0, another one 1/L, an early EOS all that
+    is missing: it is Q* - V* of the reward -d / L.  The sum over a row is
+    -d / L.
+
+    Continuations may be of any length: a text that the limit cuts off pays
+    for what is missing with its last token.
+
+    Source: the values are those of Sabour, Chan & Norouzi 2019 (optimal
+        completion distillation), arXiv:1810.01398.
+    """
+    completions, mask, targets = _token_arrays(completions, mask, targets)
+    rows, lengths = np.arange(len(mask)), (targets != 0).sum(axis=1)
+    columns = np.arange(targets.shape[1] + 1)
+    # distance[b, j]: first t tokens of b to the first j of its target.
+    distance = np.broadcast_to(columns, (len(mask), len(columns)))
+    paid, before, last = np.zeros(mask.shape), 0, _is_last(mask)
+    for t in range(mask.shape[1]):
+        wrong = completions[:, t:t + 1] != targets
+        replaced = np.minimum(distance[:, :-1] + wrong, distance[:, 1:] + 1)
+        replaced = np.insert(replaced, 0, t + 1, axis=1)
+        # Skipping target tokens costs 1 each: d[j] = min over i of d[i]+j-i.
+        distance = columns + np.minimum.accumulate(
+            replaced - columns, axis=1
+        )
+        within = np.where(columns <= lengths[:, None], distance, np.inf)
+        after = np.where(
+            last[:, t], distance[rows, lengths], within.min(axis=1)
+        )
+        paid[:, t] = (before - after) / lengths
+        before = after
+    return np.where(mask, paid, 0.0)
+
+
 # --- Between the two ------------------------------------------------------
 
 

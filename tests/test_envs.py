@@ -29,6 +29,7 @@ ENVIRONMENTS = {
     "001 difference": LMEnvironment([5, 6], [3, 4, 3, 7], 9),
     "001 similarity": LMEnvironment([5], [3, 4, 3, 7], 9, "similarity"),
     "003": TextGenerationEnv(render_mode="ansi"),
+    "003 similarity": TextGenerationEnv(reward="similarity"),
     "003 zh": TextGenerationEnv(*continuations("zh")),
 }
 each_environment = pytest.mark.parametrize(
@@ -119,12 +120,31 @@ def test_text_generation_env_by_hand():
     # up go down a b c are tokens 3 to 8; targets 6 7 EOS and 8 EOS.
     assert env.reset(options={"row": 0})[0].tolist() == [0, 3, 0, 0, 0]
     assert env.reset(options={"row": 1})[0].tolist() == [4, 5, 0, 0, 0]
-    rewards, ends, _ = play(env, [6, 7, 2])  # distances 3 2 1 0
-    assert_allclose(rewards, [1 / 3 - 1 / 4, 1 / 2 - 1 / 3, 1 - 1 / 2])
-    assert ends == (True, False)
-    rewards, ends, _ = play(env, [8, 8, 8], row=1)  # distances 2 1 1 2
-    assert_allclose(rewards, [1 / 2 - 1 / 3, 0, 1 / 3 - 1 / 2], atol=1e-15)
-    assert ends == (False, True)
+    for reward, texts in {
+        # Against the whole target: distances 3 2 1 0 and 2 1 1 2.
+        "similarity": ([1 / 3 - 1 / 4, 1 / 2 - 1 / 3, 1 - 1 / 2],
+                       [1 / 2 - 1 / 3, 0, 1 / 3 - 1 / 2]),
+        # With the best ending: 0 0 0 0 and 0 0 1 2 (c c EOS would have 1).
+        "regret": ([0, 0, 0], [0, -1 / 2, -1 / 2]),
+    }.items():
+        env = TextGenerationEnv(["up", "go down"], ["a b", "c"], None, reward)
+        rewards, ends, _ = play(env, [6, 7, 2])
+        assert_allclose(rewards, texts[0])
+        assert ends == (True, False)
+        rewards, ends, _ = play(env, [8, 8, 8], row=1)
+        assert_allclose(rewards, texts[1], atol=1e-15)
+        assert ends == (False, True)
+
+
+def test_rewards_of_a_text_that_leaves_its_first_word_out():
+    for reward, expected in {
+        "similarity": [1 / 3 - 1 / 4, 1 / 2 - 1 / 3],  # distances 3 2 1
+        "regret": [-1 / 3, 0],  # b EOS is still within reach, distance 1
+    }.items():
+        env = TextGenerationEnv(["up"], ["a b"], reward=reward)
+        rewards, ends, _ = play(env, [5, 2])
+        assert_allclose(rewards, expected)
+        assert ends == (True, False)
 
 
 def test_rows_are_drawn_from_the_seed():
@@ -176,8 +196,10 @@ def test_batched_form(env):
     length = (targets != 0).sum(axis=1)
     expected = {
         "position": 1.0, "indicator": length, "difference": 1.0,
-        "similarity": (length + 1) / 2, None: 1 - 1 / (1 + length),
-    }[getattr(env, "reward", None)]
+        "similarity": (length + 1) / 2, "regret": 0.0,
+    }[env.reward]
+    if isinstance(env, TextGenerationEnv) and env.reward == "similarity":
+        expected = 1 - 1 / (1 + length)
     assert_allclose(total, np.broadcast_to(expected, 300))
 
 
@@ -221,6 +243,8 @@ def test_steps_out_of_place(env):
         reward="difference"),
     "reward: expected one of .'diff": lambda: LMEnvironment(
         [1], [3], 5, "position"),
+    "reward: expected one of .'regret'": lambda: TextGenerationEnv(
+        reward="position"),
     "render_mode: expected": lambda: TextEnvironment(render_mode="human"),
     "input_seq: expected .N": lambda: LMEnvironment([], [3], 5),
     "input_seq: .* in .0, 5.": lambda: LMEnvironment([5], [3], 5),

@@ -1,6 +1,7 @@
 """core.rewards against tables worked by hand, and against each other."""
 
 import doctest
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
+from rapidfuzz.distance import Levenshtein
 
 from core import rewards
 
@@ -212,10 +214,70 @@ def test_terminal_pays_the_whole_score_once(scores, mask):
     assert ((paid != 0).sum(axis=1) <= 1).all()
 
 
+# Text, its mask and, times L, what progress and regret pay; target 3 4 5 EOS.
+@pytest.mark.parametrize("text, generated, progress, regret", [
+    ([3, 4, 5, 2], 4, [0, 0, 0, 0], [0, 0, 0, 0]),
+    ([3, 6, 5, 2], 4, [0, -1, 0, 0], [0, -1, 0, 0]),  # one word replaced
+    # The first word left out: 4 for 3, 45 for 34 (2), then 452 for 3452 (1).
+    ([4, 5, 2, 0], 3, [-1, -1, 1, 0], [-1, 0, 0, 0]),
+    # A word twice: 33 for 34 (1), 334 for 345 (2), the limit cuts off (2).
+    ([3, 3, 4, 5], 4, [0, -1, -1, 0], [0, -1, 0, -1]),
+    ([3, 2, 0, 0], 2, [0, -2, 0, 0], [0, -2, 0, 0]),  # stopped early
+    ([6, 6, 6, 6], 4, [-1, -1, -1, -1], [-1, -1, -1, -1]),
+])
+def test_edit_progress_and_regret_by_hand(text, generated, progress, regret):
+    arguments = [text], [[1] * generated + [0] * (4 - generated)], TARGETS[:1]
+    paid = rewards.token_edit_progress(*arguments)
+    assert_allclose(paid, [np.array(progress) / 4], atol=1e-15)
+    paid = rewards.token_edit_regret(*arguments)
+    assert_allclose(paid, [np.array(regret) / 4], atol=1e-15)
+
+
+@settings(deadline=None)
+@given(arrays(np.int64, (6, 5), elements=st.integers(1, 4)), masks(6, 5))
+def test_edit_progress_and_regret_sum_to_the_distance(completions, mask):
+    targets = np.array([[3, 4, 4, 2], [3, 2, 0, 0], [4, 3, 4, 2]] * 2)
+    lengths = mask.sum(axis=1).astype(int)
+    distances = [
+        Levenshtein.distance(row[:n].tolist(), target[target > 0].tolist())
+        for row, n, target in zip(completions, lengths, targets, strict=True)
+    ]
+    expected = -np.array(distances) / (targets > 0).sum(axis=1)
+    for function in (rewards.token_edit_progress, rewards.token_edit_regret):
+        total = function(completions, mask, targets).sum(axis=1)
+        assert_allclose(total, expected, atol=1e-12)
+
+
+def test_edit_regret_is_the_optimal_advantage():
+    """Against all texts: Q*(s, y) - V*(s) of the reward -d / L at the end."""
+    target, vocabulary, limit = [3, 4, 3, 2], (2, 3, 4), 6
+    best = {}  # the best distance of the texts that begin so
+    for length in range(1, limit + 1):
+        for text in itertools.product(vocabulary, repeat=length):
+            if 2 in text[:-1] or text[-1] != 2:
+                continue
+            distance = Levenshtein.distance(text, target)
+            for t in range(length + 1):
+                key = text[:t]
+                best[key] = min(best.get(key, 99), distance)
+    texts = [text for text in best if 0 < len(text) < limit - 3]
+    texts += [text for text in best if text and text[-1] == 2]
+    for text in texts:
+        # The last token's pay is that of a finished text: judge the others,
+        # and the last one where it is EOS.
+        paid = rewards.token_edit_regret([text], [[1] * len(text)], [target])
+        for t in range(1, len(text) + (text[-1] == 2)):
+            if t < len(text) and limit - t < len(target):
+                continue  # so near the limit a best ending may not fit
+            loss = best[text[:t - 1]] - best[text[:t]]
+            assert_allclose(paid[0, t - 1], loss / 4, atol=1e-15)
+
+
 TOKEN_REWARDS = [
     rewards.token_indicator, rewards.token_position_match,
     rewards.token_cumulative_match, rewards.token_exact_match,
-    rewards.token_edit_similarity,
+    rewards.token_edit_similarity, rewards.token_edit_progress,
+    rewards.token_edit_regret,
 ]
 
 
@@ -236,7 +298,7 @@ def test_token_rewards_agree_with_loops_over_rows(function, data):
         alone = function(
             completions[row:row + 1, :n], mask[row:row + 1, :n], wanted[None]
         )
-        assert_allclose(alone[0], paid[row, :n])
+        assert_allclose(alone[0], paid[row, :n], atol=1e-15)
 
 
 def test_a_perfect_completion_sums_to_one_less_what_the_empty_text_has():
@@ -249,8 +311,10 @@ def test_a_perfect_completion_sums_to_one_less_what_the_empty_text_has():
             (rewards.token_cumulative_match, (length + 1) / 2),
             (rewards.token_exact_match, 1),
             (rewards.token_edit_similarity, 1 - 1 / (1 + length)),
+            (rewards.token_edit_progress, 0),
+            (rewards.token_edit_regret, 0),
         ]:
-            assert_allclose(function(*arguments).sum(), total)
+            assert_allclose(function(*arguments).sum(), total, atol=1e-15)
 
 
 @pytest.mark.parametrize("function", TOKEN_REWARDS)
