@@ -20,7 +20,9 @@ def advantages(batch, config, predicted=None):
     - "mean": the mean return at the same position over the batch;
     - "leave_one_out": the same without the row itself, hence unbiased;
     - "learned": b(X), one prediction a prompt;
-    - "critic": V(s_t), through GAE with `config.lam`.
+    - "critic": V(s_t), through GAE with `config.lam` (`config.returns` has
+      no effect).  A truncated text is bootstrapped, so with γ = 1 and
+      rewards that would go on for ever, its values have no bound.
 
     Args:
         batch: Rollout of B rows and T positions.
@@ -52,7 +54,9 @@ def advantages(batch, config, predicted=None):
             own = config.baseline == "mean"
             adv = adv - _position_mean(adv, mask, own)
     adv = adv * mask
-    return (returns.whiten(adv, mask) if config.whiten else adv), targets
+    if config.whiten:
+        adv = returns.whiten(adv, mask, scale=np.abs(to_go).max())
+    return adv, targets
 
 
 def _position_mean(values, mask, own):

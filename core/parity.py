@@ -6,12 +6,14 @@ Import it first where both are used: it sets the environment that they read
 
 from __future__ import annotations
 
+import core.quiet  # noqa: F401  before the frameworks
+
+# isort: split
 import numpy as np
 import tensorflow as tf
 import torch
 
 import core.pt.checkpoints
-import core.quiet  # noqa: F401, I001  first: what the frameworks read
 import core.tf.checkpoints
 
 for _gpu in tf.config.list_physical_devices("GPU"):

@@ -148,11 +148,17 @@ def group_advantages(scores, group_size, scale):
     return np.where(deviation > 0, centred, 0.0).reshape(-1)
 
 
-def whiten(x, mask):
+def whiten(x, mask, scale=0.0):
     """x with mean 0 and standard deviation 1 over the tokens of the mask.
 
     The deviation has n in the denominator.  Where all x are equal, the
     result is 0.
+
+    Args:
+        x, mask: (B, T).
+        scale: size of the numbers that x is a difference of.  Spread below
+            a billionth of it is rounding, and counts as none.
+    Returns: (B, T) float.
 
     >>> whiten([[1.0, 3.0, 9.0]], [[1, 1, 0]]).tolist()
     [[-1.0, 1.0, 0.0]]
@@ -160,7 +166,7 @@ def whiten(x, mask):
     x, mask = _token_arrays(x, mask, name="x")
     kept = x[mask]
     deviation = _deviation(kept, axis=0, ddof=0)
-    if deviation == 0:
+    if deviation <= EQUAL * scale:
         return np.zeros_like(x)
     return np.where(mask, (x - kept.mean()) / deviation, 0.0)
 

@@ -300,6 +300,81 @@ def token_edit_regret(completions, mask, targets):
     return np.where(mask, paid, 0.0)
 
 
+def token_length(completions, mask, targets):
+    """-1 / L for a token beyond the target's length L, else 0.
+
+    The token-level form of a wanted length: a text pays for each token that
+    it is too long, when it writes it.
+    """
+    completions, mask, targets = _token_arrays(completions, mask, targets)
+    length = (targets != 0).sum(axis=1, keepdims=True)
+    beyond = np.arange(mask.shape[1]) >= length
+    return np.where(beyond, -1.0 / length, 0.0) * mask
+
+
+def token_repetition(completions, mask, targets, n=3):
+    """-1 for a token that completes an n-gram that the row has had before.
+
+    The token-level form of `repetition`, not divided by the number of
+    n-grams, which is not known before the end.
+
+    Raises: ValueError for n below 1.
+    """
+    if n < 1:
+        raise ValueError(f"n: expected at least 1, got {n}")
+    completions, mask, targets = _token_arrays(completions, mask, targets)
+    paid = np.zeros(mask.shape)
+    for row, (made, _) in zip(paid, _sequences(completions, mask, targets)):
+        seen = set()
+        for t in range(n, len(made) + 1):
+            gram = tuple(made[t - n:t])
+            row[t - 1] = -float(gram in seen)
+            seen.add(gram)
+    return paid
+
+
+def token_weighted_sum(functions, weights):
+    """One token reward out of several: sum of weight times reward.
+
+    Args:
+        functions: f(completions, mask, targets) -> (B, T).
+        weights: one finite number for each.
+    Returns: a function of the same signature.
+    Raises: ValueError where the numbers of functions and weights differ.
+    """
+    functions, weights = list(functions), _finite("weights", weights)
+    if weights.shape != (len(functions),) or not functions:
+        raise ValueError(
+            f"weights: expected one for each of {len(functions)} functions "
+            f"(at least 1), got shape {weights.shape}"
+        )
+
+    def reward(completions, mask, targets):
+        return sum(
+            weight * function(completions, mask, targets)
+            for function, weight in zip(functions, weights)
+        )
+
+    return reward
+
+
+def token_from_text(function, tokenizer):
+    """A reward on texts as a token reward: its score on the last token.
+
+    Args:
+        function: f(completions, *, target, **columns) -> list[float].
+        tokenizer: decodes completions and targets.
+    Returns: f(completions, mask, targets) -> (B, T).
+    """
+
+    def reward(completions, mask, targets):
+        texts = [tokenizer.decode(row) for row in completions]
+        wanted = [tokenizer.decode(row) for row in targets]
+        return terminal(function(texts, target=wanted), mask)
+
+    return reward
+
+
 # --- Between the two ------------------------------------------------------
 
 

@@ -57,7 +57,10 @@ class Rollout:
                     f"{name}: expected {shape[0]} rows, "
                     f"got {len(getattr(self, name))}"
                 )
-        if not np.asarray(self.mask).any(axis=1).all():
+        mask = np.asarray(self.mask)
+        if not (np.isin(mask, (0, 1)).all() and (np.diff(mask) <= 0).all()):
+            raise ValueError("mask: expected ones and then zeros")
+        if not mask.any(axis=1).all():
             raise ValueError("mask: every row needs at least one token")
 
     def __len__(self):
@@ -101,6 +104,14 @@ class PolicyGradientConfig:
     seed: int = 0  # of the generator that draws prompts and noise
 
     def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):  # JSON keeps Python's numbers
+                object.__setattr__(self, field.name, value.item())
+            if isinstance(value, float) and not np.isfinite(value):
+                raise ValueError(
+                    f"{field.name}: expected a finite number, got {value}"
+                )
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
@@ -119,7 +130,7 @@ class PolicyGradientConfig:
                     f"{name}: expected at least 1, got {getattr(self, name)}"
                 )
         for name in ("warmup_steps", "buffer_batches", "reuse",
-                     "entropy_coef", "entropy_final", "value_coef"):
+                     "entropy_coef", "entropy_final", "value_coef", "seed"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(
                     f"{name}: expected at least 0, got {getattr(self, name)}"
@@ -132,10 +143,12 @@ class PolicyGradientConfig:
                 )
         if self.reuse and not self.buffer_batches:
             raise ValueError("reuse: expected buffer_batches of at least 1")
-        if self.baseline == "leave_one_out" and self.batch_size < 2:
+        if self.baseline in ("mean", "leave_one_out") and self.batch_size < 2:
             raise ValueError(
-                "batch_size: expected at least 2 for leave_one_out"
+                f"batch_size: expected at least 2 for {self.baseline}"
             )
+        if self.baseline == "critic" and self.returns != "to_go":
+            raise ValueError('returns: expected "to_go" for critic')
 
     def alpha(self, step):
         """Entropy weight at `step` (0-based): linear to `entropy_final`."""

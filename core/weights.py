@@ -54,9 +54,7 @@ def write(path, arrays, metadata):
         arrays: dict, name to NumPy array.
         metadata: dict, kept as JSON in the header.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"path: the folder {path.parent} does not exist")
+    path = check_folder(path)
     aside = path.with_name(path.name + ".tmp")
     contiguous = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
     data = save(contiguous, metadata={"core": json.dumps(metadata)})
@@ -67,12 +65,20 @@ def write(path, arrays, metadata):
     os.replace(aside, path)
 
 
+def check_folder(path):
+    """The path; ValueError where its folder does not exist."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"path: the folder {path.parent} does not exist")
+    return path
+
+
 def read(path):
     """Read what `write` wrote.
 
     Returns: (dict of NumPy arrays, metadata dict).
-    Raises: FileNotFoundError; ValueError where the file is truncated or not
-        written by `write`.
+    Raises: FileNotFoundError; ValueError where the file is truncated, not
+        written by `write`, or holds numbers that are not finite.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"path: no checkpoint at {path}")
@@ -86,6 +92,9 @@ def read(path):
         ) from error
     if "core" not in header:
         raise ValueError(f"path: {path} was not written by core.weights.write")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"path: {name} of {path} is not finite")
     return arrays, json.loads(header["core"])
 
 

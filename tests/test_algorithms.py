@@ -101,3 +101,11 @@ def test_bias_by_enumeration(baseline, unbiased):
         - exact.objective_gradient(mdp, logits)
     ).max()
     assert (error < 1e-12) if unbiased else (error > 1e-2)
+
+
+@pytest.mark.parametrize("baseline", ["mean", "leave_one_out"])
+def test_whitening_does_not_blow_up_rounding(baseline):
+    """Equal rewards: no advantage, also after a baseline is subtracted."""
+    config = PolicyGradientConfig(baseline=baseline, whiten=True)
+    batch = batch_of(np.full((128, 19), 1 / 19), np.ones((128, 19)))
+    np.testing.assert_allclose(advantages(batch, config)[0], 0, atol=1e-9)

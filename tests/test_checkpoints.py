@@ -81,3 +81,13 @@ def test_files_hold_no_pickle(tmp_path):
         "lstm.bias_ih_l0", "policy_head.weight", "policy_head.bias",
         "value_head.weight", "value_head.bias",
     }
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_another_class_of_model_is_refused(tmp_path, fw):
+    path = tmp_path / "model.safetensors"
+    fw.checkpoints.save_model(path, fw.models.LSTMPolicy(7, **SIZES))
+    with pytest.raises(ValueError, match="expected weights of a LSTMAtt"):
+        fw.checkpoints.load_model(
+            path, fw.models.LSTMAttentionPolicy(7, **SIZES)
+        )

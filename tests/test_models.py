@@ -91,10 +91,23 @@ def test_a_seed_gives_both_frameworks_the_same_weights(fw):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("name", NAMES)
-def test_sizes_must_be_positive(fw, name):
+@pytest.mark.parametrize("name", NAMES + ["BaselineNetwork"])
+def test_wrong_arguments_are_named(fw, name):
     with pytest.raises(ValueError, match="vocab_size"):
         getattr(fw.models, name)(0)
+    with pytest.raises(ValueError, match="dtype"):
+        getattr(fw.models, name)(3, dtype="int32")
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_the_baseline_reads_the_whole_prompt(fw):
+    network = fw.models.BaselineNetwork(7, seed=1, **SIZES)
+    arrays = fw.checkpoints.get_weights(network)
+    arrays["value_head.weight"] += 1
+    fw.checkpoints.set_weights(network, arrays)
+    prompts = np.array([[1, 2, 3], [1, 2, 4], [5, 2, 3]])
+    values = fw.numpy(network(fw.tensor(prompts)))
+    assert np.abs(np.diff(np.sort(values))).min() > 1e-4
 
 
 def test_attention_is_more_than_the_lstm():

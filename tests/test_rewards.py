@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from rapidfuzz.distance import Levenshtein
 
 from core import rewards
+from core.text import CharTokenizer
 
 TEXT_REWARDS = [
     rewards.exact_match, rewards.edit_similarity, rewards.edit_ratio,
@@ -343,3 +344,46 @@ def test_bridges_refuse_bad_numbers():
     for gamma in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match="gamma: expected a number in"):
             rewards.potential_shaping(np.ones((2, 4)), mask, gamma)
+
+
+def test_token_length_and_repetition_by_hand():
+    made = np.array([[3, 4, 3, 4, 3, 4], [3, 3, 3, 5, 0, 0]])
+    mask = (made != 0).astype(float)
+    targets = np.array([[3, 4, 3, 2, 0, 0], [3, 3, 3, 5, 5, 2]])
+    np.testing.assert_allclose(
+        rewards.token_length(made, mask, targets),
+        [[0, 0, 0, 0, -0.25, -0.25], [0] * 6],
+    )
+    # 3 4 and 4 3 come again; 3 3 comes twice in the second row
+    np.testing.assert_allclose(
+        rewards.token_repetition(made, mask, targets, n=2),
+        [[0, 0, 0, -1, -1, -1], [0, 0, -1, 0, 0, 0]],
+    )
+    with pytest.raises(ValueError, match="n: expected at least 1"):
+        rewards.token_repetition(made, mask, targets, n=0)
+
+
+def test_token_weighted_sum():
+    made, mask = np.array([[3, 3, 4]]), np.ones((1, 3))
+    targets = np.array([[3, 4, 4]])
+    both = rewards.token_weighted_sum(
+        [rewards.token_position_match, rewards.token_exact_match], [3.0, 2.0]
+    )
+    np.testing.assert_allclose(both(made, mask, targets), [[1, 0, 1]])
+    np.testing.assert_allclose(both(targets, mask, targets), [[1, 1, 3]])
+    for weights in ([1.0], [1.0, np.nan]):
+        with pytest.raises(ValueError, match="weights"):
+            rewards.token_weighted_sum(
+                [rewards.token_indicator, rewards.token_length], weights
+            )
+
+
+def test_a_text_reward_becomes_a_token_reward():
+    tokenizer = CharTokenizer(["abc"])
+    a, b, c = tokenizer.encode("abc")
+    made = np.array([[a, b, 2, 0], [c, 2, 0, 0]])
+    targets = np.array([[a, b, 2, 0], [a, b, 2, 0]])
+    reward = rewards.token_from_text(rewards.edit_similarity, tokenizer)
+    np.testing.assert_allclose(
+        reward(made, made != 0, targets), [[0, 0, 1, 0], [0, 1 / 3, 0, 0]]
+    )

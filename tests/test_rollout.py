@@ -139,6 +139,9 @@ def test_rollout_is_the_same_in_both(eos_id):
         ({"temperature": -1.0}, "temperature"),
         ({"noise": np.zeros((1, 3, 6))}, "noise"),
         ({"max_length": 0}, "max_length"),
+        ({"prompts": np.zeros((0, 1), int)}, "prompts"),
+        ({"prompts": np.array([[1.5]])}, "prompts"),
+        ({"noise": np.full((1, 4, 6), np.nan)}, "noise"),
     ],
 )
 def test_bad_input_is_named(fw, change, name):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core import envs, exact, rewards, weights
-from core.types import PolicyGradientConfig
+from core.types import PolicyGradientConfig, Rollout
 from tests.both import BOTH
 from tests.test_rollout import last_logits, small_env
 
@@ -33,7 +33,7 @@ SETTINGS = {
     "critic": {"baseline": "critic", "lam": 0.9, "gamma": 0.9},
     "whiten": {"baseline": "leave_one_out", "whiten": True},
     "temperature": {"temperature": 0.7},
-    "reuse": {"buffer_batches": 2, "reuse": 2},
+    "reuse": {"buffer_batches": 5, "reuse": 2},
 }
 
 
@@ -64,7 +64,7 @@ def test_resumes_bit_for_bit(tmp_path, fw, settings):
     half = trainer_of(fw, dtype="float32", **settings)
     half.train(3, progress=False, path=path)
     resumed = trainer_of(fw, dtype="float32", **settings)
-    resumed.step()  # whatever it was, load replaces it
+    resumed.train(2, progress=False)  # whatever it was, load replaces it
     resumed.load(path)
     resumed.train(progress=False)
     assert resumed.history == whole.history
@@ -203,3 +203,193 @@ def test_shows_a_bar(fw, capfd):
     assert "2/2" in capfd.readouterr().err
     trainer_of(fw).train(2, progress=False)
     assert "2/2" not in capfd.readouterr().err
+
+
+# One update against the oracle.  A policy whose head has a bias alone has the
+# same probabilities in each state; with halves and quarters, 16 rows hold
+# every text of two tokens as often as it is expected.
+PI = np.log([0.5, 0.25, 0.25])
+MU = np.log([0.25, 0.25, 0.5])
+
+
+def expected_batch(mdp, logits):
+    """A Rollout that holds each text in proportion to its probability."""
+    table = np.tile(logits, (len(mdp.states), 1))
+    counts = np.rint(16 * exact.probabilities(mdp, table)).astype(int)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    return Rollout(
+        np.ones((16, 1), int), mdp.completions[rows], mdp.mask[rows],
+        exact.completion_logprobs(mdp, table)[rows], mdp.rewards[rows],
+        np.ones(16, bool), np.zeros(16, int),
+    )
+
+
+def update_of(fw, settings, bias=PI, drawn=PI, reused=False, history=0):
+    """Trainer after one update on the expected batch, and the problem."""
+    mdp = exact.TokenMDP.enumerate(
+        3, 2, lambda text: [0.5, 1.0, -0.4][text[-1]] * len(text)
+    )
+    env = envs.BatchedEnvironment(
+        [[1]], [[2, 1]], rewards.token_position_match, 3
+    )
+    trainer = trainer_of(
+        fw, env, **{"max_grad_norm": 1e9, "steps": 4} | settings
+    )
+    arrays = fw.checkpoints.get_weights(trainer.policy)
+    arrays["policy_head.weight"][:] = 0
+    arrays["policy_head.bias"][:] = bias
+    fw.checkpoints.set_weights(trainer.policy, arrays)
+    trainer.history = [{}] * history
+    trainer.metrics = trainer.update(expected_batch(mdp, drawn), reused)
+    return trainer, mdp, np.tile(PI, (len(mdp.states), 1))
+
+
+def moved(fw, trainer, name, model="policy"):
+    """The gradient of one weight in the first update, clipped."""
+    moments = fw.checkpoints.get_moments(
+        trainer.optimizers[model], trainer.models[model]
+    )
+    return moments[f"first.{name}"] / 0.1
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("settings, arguments, alpha", [
+    ({}, {}, 0.0),
+    ({"returns": "total"}, {}, 0.0),
+    ({"entropy_coef": 0.7}, {}, 0.7),
+    ({"entropy_coef": 1}, {}, 1.0),
+    ({"entropy_coef": 0.8, "entropy_final": 0.0}, {"history": 3}, 0.0),
+    ({"temperature": 2.0, "entropy_coef": 0.7}, {"bias": 2 * PI}, 0.7),
+    ({"reuse": 1, "buffer_batches": 1}, {"drawn": MU, "reused": True}, 0.0),
+])
+def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
+    trainer, mdp, logits = update_of(fw, settings, **arguments)
+    gradient = exact.objective_gradient(mdp, logits)
+    gradient += alpha * exact.entropy_gradient(mdp, logits, fixed_states=True)
+    # A bias adds to the logits of all states, divided by the temperature.
+    expected = -gradient.sum(axis=0) / trainer.config.temperature
+    assert np.abs(expected).min() > 1e-3
+    np.testing.assert_allclose(
+        moved(fw, trainer, "policy_head.bias"), expected, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("baseline", ["critic", "learned"])
+def test_values_are_trained(fw, baseline):
+    """Values start at 0: their gradient is minus the mean return."""
+    trainer, mdp, logits = update_of(
+        fw, {"baseline": baseline, "value_coef": 0.6}
+    )
+    to_go = exact.returns_to_go(mdp)
+    probs = exact.probabilities(mdp, logits)
+    wanted = probs @ to_go[:, 0]
+    if baseline == "critic":
+        wanted = probs @ to_go.mean(axis=1)
+    name = "policy" if baseline == "critic" else "baseline"
+    assert moved(fw, trainer, "value_head.bias", name) == pytest.approx(
+        -0.6 * wanted
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_critic_predicts_the_state_before_each_token_and_the_last(fw):
+    trainer = trainer_of(fw, baseline="critic")
+    arrays = fw.checkpoints.get_weights(trainer.policy)
+    arrays["value_head.weight"] += 1
+    fw.checkpoints.set_weights(trainer.policy, arrays)
+    trainer.step()
+    batch = trainer.batch
+    found = trainer._predict(batch)
+    prompts, completions = map(
+        fw.tensor, (batch.prompts, batch.completions)
+    )
+    _, values = trainer.policy.score(prompts, completions)
+    assert found.shape == (16, 5)
+    np.testing.assert_allclose(found[:, :-1], fw.numpy(values), atol=1e-12)
+    ids = np.concatenate([batch.prompts, batch.completions], axis=1)
+    after = fw.numpy(trainer.policy(fw.tensor(ids))[1])[:, -1]
+    np.testing.assert_allclose(found[:, -1], after, atol=1e-12)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_the_gradient_is_clipped_and_the_rate_warms_up(fw):
+    trainer, _, _ = update_of(
+        fw, {"max_grad_norm": 0.01, "warmup_steps": 9, "learning_rate": 0.5}
+    )
+    names = fw.checkpoints.get_weights(trainer.policy)
+    clipped = [moved(fw, trainer, name).ravel() for name in names]
+    norm = np.linalg.norm(np.concatenate(clipped))
+    assert norm == pytest.approx(0.01, rel=1e-3)
+    assert trainer.metrics["grad_norm"] > 0.1
+    step = np.abs(names["policy_head.bias"] - PI).max()
+    assert step == pytest.approx(0.05, rel=0.02)  # Adam's first: the rate
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_samples_at_the_temperature(fw):
+    trainer = trainer_of(fw, temperature=0.5)
+    untouched = trainer_of(fw).policy
+    trainer.step()
+    batch = trainer.batch
+    logits, _ = untouched.score(
+        fw.tensor(batch.prompts), fw.tensor(batch.completions)
+    )
+    expected = fw.logprobs.token_logprobs(
+        logits, fw.tensor(batch.completions), 0.5
+    )
+    np.testing.assert_allclose(
+        batch.logprobs, fw.numpy(expected) * batch.mask, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_reuses_earlier_batches(fw, monkeypatch):
+    trainer = trainer_of(fw, reuse=1, buffer_batches=1)
+    batches, update = [], trainer.update
+
+    def spy(batch, reused=False):
+        batches.append((batch, reused))
+        return update(batch, reused)
+
+    monkeypatch.setattr(trainer, "update", spy)
+    trainer.train(2, progress=False)
+    (first, _), (second, fresh), (old, reused) = batches
+    assert reused and not fresh
+    assert sorted(old.logprobs.sum(1)) == sorted(first.logprobs.sum(1))
+    assert sorted(old.logprobs.sum(1)) != sorted(second.logprobs.sum(1))
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_wrong_checkpoint_changes_nothing(tmp_path, fw):
+    path = tmp_path / "run.safetensors"
+    settings = {"baseline": "learned", "reuse": 1, "buffer_batches": 2}
+    trainer = trainer_of(fw, **settings)
+    trainer.train(2, progress=False, path=path)
+    arrays, kept = weights.read(path)
+    other = trainer_of(fw, **settings)
+    before = fw.checkpoints.get_weights(other.policy)
+    name = "baseline.weights.value_head.bias"
+    broken = {
+        "missing": {n: a for n, a in arrays.items() if n != name},
+        "extra": arrays | {"more": np.ones(1)},
+        "not finite": arrays | {name: np.array([np.nan])},
+    }
+    for message, named in broken.items():
+        weights.write(path, named, kept)
+        with pytest.raises(ValueError, match=message):
+            other.load(path)
+    weights.write(path, arrays, kept | {"task": [4, 2, 4, 6]})
+    with pytest.raises(ValueError, match="task"):
+        other.load(path)
+    for name, array in fw.checkpoints.get_weights(other.policy).items():
+        np.testing.assert_array_equal(array, before[name])
+    assert other.history == []
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_missing_folder_is_named_before_the_work(tmp_path, fw):
+    trainer = trainer_of(fw)
+    with pytest.raises(ValueError, match="folder"):
+        trainer.train(path=tmp_path / "none" / "run.safetensors")
+    assert trainer.history == []

@@ -31,6 +31,8 @@ def test_take_and_concatenate():
     ("completions", np.zeros(3)),
     ("mask", np.ones((2, 2))),
     ("mask", np.array([[1, 0, 0], [0, 0, 0]])),
+    ("mask", np.array([[1, 0, 1], [1, 1, 1]])),
+    ("mask", np.array([[1, 0.5, 0], [1, 1, 1]])),
     ("rewards", np.array([[0, 0, np.nan], [0, 0, 0]])),
     ("rewards", np.array([[0, 0, np.inf], [0, 0, 0]])),
     ("rewards", np.zeros((2, 4))),
@@ -50,7 +52,8 @@ def test_bad_rollouts_are_named(name, value):
     ("max_grad_norm", 0), ("steps", 0), ("batch_size", 0),
     ("warmup_steps", -1), ("entropy_coef", -1), ("entropy_final", -1),
     ("value_coef", -1), ("buffer_batches", -1), ("reuse", -1),
-    ("returns", "all"), ("baseline", "average"),
+    ("returns", "all"), ("baseline", "average"), ("seed", -1),
+    ("entropy_coef", float("nan")), ("learning_rate", float("inf")),
 ])
 def test_bad_settings_are_named(name, value):
     with pytest.raises(ValueError, match=name):
@@ -62,6 +65,10 @@ def test_settings_that_do_not_fit_together():
         PolicyGradientConfig(reuse=1)
     with pytest.raises(ValueError, match="batch_size"):
         PolicyGradientConfig(batch_size=1, baseline="leave_one_out")
+    with pytest.raises(ValueError, match="batch_size"):
+        PolicyGradientConfig(batch_size=1, baseline="mean")
+    with pytest.raises(ValueError, match="returns"):
+        PolicyGradientConfig(baseline="critic", returns="total")
     with pytest.raises(TypeError, match="batchsize"):
         PolicyGradientConfig(batchsize=3)
 
@@ -76,3 +83,10 @@ def test_schedules():
     alphas = [config.alpha(step) for step in range(6)]
     assert alphas == pytest.approx([1, 0.75, 0.5, 0.25, 0, 0])
     assert PolicyGradientConfig(entropy_coef=0.3).alpha(7) == 0.3
+
+
+def test_numpy_numbers_become_python_s():
+    config = PolicyGradientConfig(
+        seed=np.int64(3), learning_rate=np.float32(0.5)
+    )
+    assert type(config.seed) is int and type(config.learning_rate) is float

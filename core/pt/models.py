@@ -18,11 +18,8 @@ class Policy(nn.Module):
 
     def __init__(self, vocab_size, embedding_dim, hidden_dim, seed, dtype):
         """Embedding, LSTM and two linear heads, filled from `seed`."""
+        _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__()
-        if min(vocab_size, embedding_dim, hidden_dim) < 1:
-            raise ValueError(
-                "vocab_size, embedding_dim, hidden_dim: expected at least 1"
-            )
         self.vocab_size = vocab_size
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
         self.lstm = _lstm(embedding_dim, hidden_dim)
@@ -152,6 +149,7 @@ class BaselineNetwork(nn.Module):
 
     def __init__(self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0,
                  dtype="float32"):
+        _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__()
         self.vocab_size = vocab_size
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
@@ -163,6 +161,17 @@ class BaselineNetwork(nn.Module):
         """Prompts (B, P) int to expected returns (B,)."""
         hidden = self.lstm(self.embedding(prompts))[0]
         return self.value_head(hidden[:, -1])[:, 0]
+
+
+def _check(vocab_size, embedding_dim, hidden_dim, dtype):
+    if min(vocab_size, embedding_dim, hidden_dim) < 1:
+        raise ValueError(
+            "vocab_size, embedding_dim, hidden_dim: expected at least 1"
+        )
+    if dtype not in ("float32", "float64"):
+        raise ValueError(
+            f'dtype: expected "float32" or "float64", got {dtype!r}'
+        )
 
 
 def _lstm(embedding_dim, hidden_dim):

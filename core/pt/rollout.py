@@ -87,9 +87,10 @@ def rollout(policy, env, rows, rng=None, temperature=1.0):
 def _checked(policy, prompts, max_length, noise, temperature):
     """The arguments as arrays, or an error that names the wrong one."""
     prompts, vocab = np.asarray(prompts), policy.vocab_size
-    if prompts.ndim != 2 or prompts.shape[1] < 1:
+    if prompts.ndim != 2 or not prompts.size or prompts.dtype.kind not in "iu":
         raise ValueError(
-            f"prompts: expected (B, P) with P ≥ 1, got {prompts.shape}"
+            f"prompts: expected int (B, P) with B, P ≥ 1, "
+            f"got {prompts.dtype} {prompts.shape}"
         )
     if prompts.min() < 0 or prompts.max() >= vocab:
         raise ValueError(f"prompts: expected token ids in [0, {vocab})")
@@ -101,6 +102,8 @@ def _checked(policy, prompts, max_length, noise, temperature):
         raise ValueError(f"max_length: expected at least 1, got {max_length}")
     shape = (len(prompts), max_length, vocab)
     noise = np.zeros(shape) if noise is None else np.asarray(noise)
-    if noise.shape != shape:
-        raise ValueError(f"noise: expected {shape}, got {noise.shape}")
+    if noise.shape != shape or not np.isfinite(noise).all():
+        raise ValueError(
+            f"noise: expected finite numbers {shape}, got {noise.shape}"
+        )
     return prompts, noise

@@ -44,16 +44,22 @@ def set_weights(model, arrays):
 
 def save_model(path, model):
     """Write a model's weights to a safetensors file, whole or not at all."""
-    weights.write(path, get_weights(model), {})
+    weights.write(path, get_weights(model), {"model": type(model).__name__})
 
 
 def load_model(path, model):
     """Read weights from a safetensors file of either framework.
 
-    Raises: FileNotFoundError; ValueError where the file is truncated or its
-        names or shapes are not the model's.
+    Raises: FileNotFoundError; ValueError where the file is truncated, or
+        is of another class of model, or its names or shapes differ.
     """
-    set_weights(model, weights.read(path)[0])
+    arrays, kept = weights.read(path)
+    if kept.get("model") != type(model).__name__:
+        raise ValueError(
+            f"path: expected weights of a {type(model).__name__}, "
+            f"got those of a {kept.get('model')}"
+        )
+    set_weights(model, arrays)
 
 
 def get_moments(optimizer, model):

@@ -19,11 +19,8 @@ class Policy(keras.Model):
 
     def __init__(self, vocab_size, embedding_dim, hidden_dim, seed, dtype):
         """Embedding, LSTM and two linear heads, filled from `seed`."""
+        _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__(dtype=dtype)
-        if min(vocab_size, embedding_dim, hidden_dim) < 1:
-            raise ValueError(
-                "vocab_size, embedding_dim, hidden_dim: expected at least 1"
-            )
         self.vocab_size = vocab_size
         self.embedding = keras.layers.Embedding(
             vocab_size, embedding_dim, dtype=dtype
@@ -156,6 +153,7 @@ class BaselineNetwork(keras.Model):
 
     def __init__(self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0,
                  dtype="float32"):
+        _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__(dtype=dtype)
         self.vocab_size = vocab_size
         self.embedding = keras.layers.Embedding(
@@ -169,6 +167,17 @@ class BaselineNetwork(keras.Model):
         """Prompts (B, P) int to expected returns (B,)."""
         hidden = self.lstm(self.embedding(prompts))[0]
         return self.value_head(hidden[:, -1])[:, 0]
+
+
+def _check(vocab_size, embedding_dim, hidden_dim, dtype):
+    if min(vocab_size, embedding_dim, hidden_dim) < 1:
+        raise ValueError(
+            "vocab_size, embedding_dim, hidden_dim: expected at least 1"
+        )
+    if dtype not in ("float32", "float64"):
+        raise ValueError(
+            f'dtype: expected "float32" or "float64", got {dtype!r}'
+        )
 
 
 def _lstm(hidden_dim, dtype):

@@ -5,6 +5,8 @@ B batch, P prompt length, T completion length, V vocabulary.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import tensorflow as tf
 
@@ -31,15 +33,16 @@ def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
     prompts, noise = _checked(policy, prompts, max_length, noise, temperature)
-    out = _loop(
-        policy, tf.constant(prompts), tf.constant(noise, policy.dtype),
-        eos_id, pad_id, temperature,
+    if not hasattr(policy, "compiled_loop"):  # freed with the policy
+        policy.compiled_loop = tf.function(partial(_loop, policy))
+    out = policy.compiled_loop(
+        tf.constant(prompts), tf.constant(noise, policy.dtype),
+        eos_id, pad_id, tf.constant(temperature, policy.dtype),
     )
     completions, logprobs, mask = (tensor.numpy() for tensor in out)
     return completions, logprobs, mask.astype(logprobs.dtype)
 
 
-@tf.function
 def _loop(policy, prompts, noise, eos_id, pad_id, temperature):
     """The compiled loop of `sample`: one token of every row a turn."""
     batch, length = noise.shape[:2]
@@ -98,9 +101,10 @@ def rollout(policy, env, rows, rng=None, temperature=1.0):
 def _checked(policy, prompts, max_length, noise, temperature):
     """The arguments as arrays, or an error that names the wrong one."""
     prompts, vocab = np.asarray(prompts), policy.vocab_size
-    if prompts.ndim != 2 or prompts.shape[1] < 1:
+    if prompts.ndim != 2 or not prompts.size or prompts.dtype.kind not in "iu":
         raise ValueError(
-            f"prompts: expected (B, P) with P ≥ 1, got {prompts.shape}"
+            f"prompts: expected int (B, P) with B, P ≥ 1, "
+            f"got {prompts.dtype} {prompts.shape}"
         )
     if prompts.min() < 0 or prompts.max() >= vocab:
         raise ValueError(f"prompts: expected token ids in [0, {vocab})")
@@ -112,6 +116,8 @@ def _checked(policy, prompts, max_length, noise, temperature):
         raise ValueError(f"max_length: expected at least 1, got {max_length}")
     shape = (len(prompts), max_length, vocab)
     noise = np.zeros(shape) if noise is None else np.asarray(noise)
-    if noise.shape != shape:
-        raise ValueError(f"noise: expected {shape}, got {noise.shape}")
+    if noise.shape != shape or not np.isfinite(noise).all():
+        raise ValueError(
+            f"noise: expected finite numbers {shape}, got {noise.shape}"
+        )
     return prompts, noise

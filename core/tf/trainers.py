@@ -70,7 +70,8 @@ class PolicyGradientTrainer:
 
     One step samples a batch, computes its advantages and takes one gradient
     step; with `config.reuse`, further steps on batches from the experience
-    buffer follow, weighted by `importance_weights`.
+    buffer follow.  There `importance_weights` weigh the policy gradient; the
+    entropy and value terms are taken at the old samples as they are.
 
     Args:
         policy: a policy of `core.pt.models` or `core.tf.models`.
@@ -79,10 +80,10 @@ class PolicyGradientTrainer:
         baseline_network: b(X), with `config.baseline == "learned"`.
     Attributes:
         history: list of dicts, one a step: "step", "return" (mean sum of
-            rewards), "length" (tokens), "entropy" (nats/token), "loss",
-            "grad_norm" (before clipping), "value_loss" where values are
-            learned, and with reuse "ess", the effective share of a reused
-            batch, (Σw)² / (B Σw²).
+            rewards), "length" (tokens), "entropy" (nats/token), "loss"
+            (policy and entropy terms), "grad_norm" (before clipping),
+            "value_loss" where values are learned, and with reuse "ess", the
+            effective share of a reused batch, (Σw)² / (B Σw²).
         updates: how many gradient steps were taken.
         batch: the last Rollout that was sampled, None before the first.
     """
@@ -120,6 +121,8 @@ class PolicyGradientTrainer:
         """
         if every < 1:
             raise ValueError(f"every: expected at least 1, got {every}")
+        if path is not None:
+            weights.check_folder(path)  # now, not after the work
         if steps is None:
             steps = max(self.config.steps - len(self.history), 0)
         with tqdm(total=steps, disable=not progress) as bar:
@@ -159,16 +162,17 @@ class PolicyGradientTrainer:
 
         Args:
             batch: Rollout.
-            reused: weigh the rows, since an older policy sampled them.
+            reused: an older policy sampled the rows: weigh their policy
+                gradient.
         """
         adv, targets = advantages(batch, self.config, self._predict(batch))
         tensors = [self._tensor(a) for a in (
             batch.prompts, batch.completions, batch.mask, batch.logprobs, adv,
             adv if targets is None else targets,
         )]
+        alpha = float(self.config.alpha(len(self.history)))
         gradients, norms, metrics = self._gradients(
-            *tensors, self._tensor(self.config.alpha(len(self.history))),
-            reused,
+            *tensors, self._tensor(alpha), reused
         )
         self._descend(gradients, norms)
         self.updates += 1
@@ -177,16 +181,13 @@ class PolicyGradientTrainer:
 
     def save(self, path):
         """Write all that a resumed training needs, whole or not at all."""
-        arrays = {}
-        for name, model in self.models.items():
-            moments = get_moments(self.optimizers[name], model)
-            arrays |= _prefixed(f"{name}.weights.", get_weights(model))
-            arrays |= _prefixed(f"{name}.adam.", moments)
+        arrays = self._arrays()
         kept = self.buffer.rollouts if self.buffer else ()
         for i, batch in enumerate(kept):
             arrays |= _prefixed(f"buffer.{i}.", vars(batch))
         weights.write(path, arrays, {
             "config": self.config.as_dict(),
+            "task": self._task(),
             "history": self.history,
             "updates": self.updates,
             "rng": self.rng.bit_generator.state,
@@ -197,14 +198,25 @@ class PolicyGradientTrainer:
         """Resume from `save`: the next step is the one that would follow.
 
         Raises: FileNotFoundError; ValueError where the file is truncated, or
-            its weights or its config are not this trainer's.
+            its weights, config or task are not this trainer's.  The trainer
+            is then as it was.
         """
         arrays, kept = weights.read(path)
-        if kept.get("config") != self.config.as_dict():
-            raise ValueError(
-                "config: expected that of the checkpoint, "
-                f"{kept.get('config')}"
-            )
+        own = {"config": self.config.as_dict(), "task": self._task()}
+        for name, value in own.items():
+            if kept.get(name) != value:
+                raise ValueError(
+                    f"{name}: expected that of the checkpoint, "
+                    f"{kept.get(name)}, got {value}"
+                )
+        batches = [
+            Rollout(**_under(f"buffer.{i}.", arrays))
+            for i in range(kept["buffer"])
+        ]
+        weights.check_names(
+            {n: a for n, a in arrays.items() if not n.startswith("buffer.")},
+            {n: a.shape for n, a in self._arrays().items()},
+        )
         for name, model in self.models.items():
             moments = _under(f"{name}.adam.", arrays)
             set_weights(model, _under(f"{name}.weights.", arrays))
@@ -213,8 +225,23 @@ class PolicyGradientTrainer:
             )
         self.updates, self.history = kept["updates"], kept["history"]
         self.rng.bit_generator.state = kept["rng"]
-        for i in range(kept["buffer"]):
-            self.buffer.add(Rollout(**_under(f"buffer.{i}.", arrays)))
+        if self.buffer is not None:
+            self.buffer.rollouts.clear()
+            self.buffer.rollouts.extend(batches)
+
+    def _arrays(self):
+        """Weights and moments of all models by name."""
+        arrays = {}
+        for name, model in self.models.items():
+            moments = get_moments(self.optimizers[name], model)
+            arrays |= _prefixed(f"{name}.weights.", get_weights(model))
+            arrays |= _prefixed(f"{name}.adam.", moments)
+        return arrays
+
+    def _task(self):
+        """What a checkpoint of another task would differ in: N, P, T, V."""
+        env = self.env
+        return [*env.prompts.shape, env.max_length, env.vocab_size]
 
     def _tensor(self, array):
         """NumPy to a tensor; floats in the policy's precision."""
@@ -230,7 +257,7 @@ class PolicyGradientTrainer:
             return self.models["baseline"](prompts).numpy()
         if self.config.baseline == "critic":
             ids = tf.concat([prompts, self._tensor(batch.completions)], 1)
-            return _values(self.policy, ids)[:, prompts.shape[1] - 1:].numpy()
+            return self._values(ids)[:, prompts.shape[1] - 1:].numpy()
         return None
 
     def _losses(self, prompts, completions, mask, old, adv, targets, alpha,
@@ -258,6 +285,10 @@ class PolicyGradientTrainer:
             # sum, each still gets only its own gradient.
             loss = loss + config.value_coef * metrics["value_loss"]
         return loss, metrics
+
+    @tf.function
+    def _values(self, ids):
+        return self.policy(ids)[1]
 
     @tf.function
     def _gradients(self, *arguments):
@@ -290,11 +321,6 @@ class PolicyGradientTrainer:
         rate = tf.constant(self.config.rate(step), tf.float64)
         for name, optimizer in self.optimizers.items():
             optimizer.apply(gradients[name], rate)
-
-
-@tf.function
-def _values(policy, ids):
-    return policy(ids)[1]
 
 
 def _prefixed(prefix, arrays):
