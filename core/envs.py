@@ -93,7 +93,11 @@ class BatchedEnvironment:
         return np.where(mask, paid, 0.0)
 
     def texts(self, completions):
-        """B texts; without a tokenizer, the ids before EOS and padding."""
+        """B texts up to the first EOS; without a tokenizer, token ids.
+
+        Pads are left out, so two rows of different ids can have one text:
+        compare ids where that matters.
+        """
         if self.tokenizer is not None:
             return [self.tokenizer.decode(row) for row in completions]
         texts = []
@@ -113,7 +117,8 @@ class TokenEnvironment(gymnasium.Env):
     """What the three environments share; a subclass pays the token.
 
     A subclass sets `prompts` (N, P), `targets` (N, T), `vocab_size`,
-    `eos_id`, `tokenizer` by calling `_use`, and defines `_reward`.
+    `eos_id`, `tokenizer` by calling `_use`, and defines `_reward`, the float
+    that the last of `self.tokens` earns.
     """
 
     metadata: ClassVar = {"render_modes": ["ansi"], "render_fps": 1}
@@ -180,10 +185,6 @@ class TokenEnvironment(gymnasium.Env):
         ids = self.prompts[self.row].tolist() + self.tokens
         observation[: len(ids)] = ids
         return observation
-
-    def _reward(self):
-        """The reward of the last of `self.tokens`, float."""
-        raise NotImplementedError
 
     def _batch(self, token_reward):
         return BatchedEnvironment(

@@ -70,7 +70,10 @@ def join_words(words):
 
 
 class Tokenizer:
-    """What the tokenizers share; a subclass cuts (`split`) and joins.
+    """What the tokenizers share.
+
+    A subclass defines `split(text)`, the list of pieces that are looked up
+    in the vocabulary.
 
     tokens: list of str, `tokens[i]` is the text of token id i; the first
         three are the special tokens.
@@ -94,10 +97,6 @@ class Tokenizer:
 
     def __len__(self):
         return len(self.tokens)
-
-    def split(self, text):
-        """The pieces of `text` that are looked up in the vocabulary."""
-        raise NotImplementedError
 
     def join(self, tokens):
         """The text of a list of ordinary tokens."""
