@@ -224,7 +224,8 @@ def expected_batch(mdp, logits):
     )
 
 
-def update_of(fw, settings, bias=PI, drawn=PI, reused=False, history=0):
+def update_of(fw, settings, bias=PI, drawn=PI, reused=False, history=0,
+              value=0.0):
     """Trainer after one update on the expected batch, and the problem."""
     mdp = exact.TokenMDP.enumerate(
         3, 2, lambda text: [0.5, 1.0, -0.4][text[-1]] * len(text)
@@ -238,6 +239,7 @@ def update_of(fw, settings, bias=PI, drawn=PI, reused=False, history=0):
     arrays = fw.checkpoints.get_weights(trainer.policy)
     arrays["policy_head.weight"][:] = 0
     arrays["policy_head.bias"][:] = bias
+    arrays["value_head.weight"] += value
     fw.checkpoints.set_weights(trainer.policy, arrays)
     trainer.history = [{}] * history
     trainer.metrics = trainer.update(expected_batch(mdp, drawn), reused)
@@ -261,6 +263,9 @@ def moved(fw, trainer, name, model="policy"):
     ({"entropy_coef": 0.8, "entropy_final": 0.0}, {"history": 3}, 0.0),
     ({"temperature": 2.0, "entropy_coef": 0.7}, {"bias": 2 * PI}, 0.7),
     ({"reuse": 1, "buffer_batches": 1}, {"drawn": MU, "reused": True}, 0.0),
+    # With V far from right, the critic's advantage is still unbiased.
+    ({"baseline": "critic"}, {"value": 2.0}, 0.0),
+    ({"baseline": "learned"}, {}, 0.0),
 ])
 def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
     trainer, mdp, logits = update_of(fw, settings, **arguments)
