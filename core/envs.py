@@ -144,6 +144,8 @@ class TokenEnvironment(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         """Start a text; options={"row": i} chooses it, else it is drawn."""
         super().reset(seed=seed)
+        if set(options or {}) - {"row"}:
+            raise ValueError(f'options: expected {{"row": i}}, got {options}')
         count = len(self.prompts)
         row = (options or {}).get("row")
         self.row = int(self.np_random.integers(count)) if row is None else row

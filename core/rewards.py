@@ -455,6 +455,8 @@ def _checked_mask(mask):
             "mask: expected (B, T) with at least one token in every row, "
             f"got shape {mask.shape}"
         )
+    if not np.isin(mask, (0, 1)).all() or (np.diff(mask) > 0).any():
+        raise ValueError("mask: expected ones and then zeros in every row")
     return mask
 
 

@@ -292,3 +292,8 @@ def test_bad_batches_are_named():
     ]:
         with pytest.raises(ValueError, match=f"^token_reward: .*{message}"):
             make(reward=reward).rewards([[3, 4]], [[1, 1]], [0])
+
+
+def test_misspelt_options_are_named():
+    with pytest.raises(ValueError, match="options: expected"):
+        TextGenerationEnv().reset(options={"rwo": 1})

@@ -116,3 +116,10 @@ def test_attention_is_more_than_the_lstm():
         plain, _ = score(fw, "LSTMPolicy", *ids)
         mixed, _ = score(fw, "LSTMAttentionPolicy", *ids)
         assert np.abs(plain - mixed).max() > 1e-3
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_prompt_is_refused(fw, name):
+    with pytest.raises(ValueError, match="prompts"):
+        score(fw, name, np.zeros((2, 0), int), np.ones((2, 3), int))

@@ -387,3 +387,9 @@ def test_a_text_reward_becomes_a_token_reward():
     np.testing.assert_allclose(
         reward(made, made != 0, targets), [[0, 0, 1, 0], [0, 1 / 3, 0, 0]]
     )
+
+
+@pytest.mark.parametrize("mask", [[[1, 0, 1]], [[1, 0.5, 0]]])
+def test_a_mask_is_ones_and_then_zeros(mask):
+    with pytest.raises(ValueError, match="mask: expected ones"):
+        rewards.terminal([1.0], mask)

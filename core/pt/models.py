@@ -45,7 +45,10 @@ class Policy(nn.Module):
             completions: (B, T) int.
         Returns: logits (B, T, V), values (B, T); position t sees the prompt
             and the tokens before t.
+        Raises: ValueError for an empty prompt.
         """
+        if prompts.shape[1] < 1:
+            raise ValueError("prompts: expected (B, P) with P ≥ 1")
         ids = torch.cat([prompts, completions[:, :-1]], dim=1)  # (B, P+T-1)
         logits, values = self(ids)
         first = prompts.shape[1] - 1  # the last prompt token chooses token 0
