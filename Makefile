@@ -29,10 +29,10 @@ help:
 
 install: .venv/installed
 
-.venv/installed: requirements.txt pyproject.toml
+.venv/installed: requirements.txt requirements-dev.txt pyproject.toml
 	python3.11 -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check \
-		-r requirements.txt
+		-r requirements.txt -r requirements-dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check \
 		--no-deps --no-build-isolation --editable .
 	touch $@

@@ -2,17 +2,21 @@
 
 Three ways to cut a text into tokens: characters, words, and byte pairs that
 are merged by frequency.  All three share one interface (`Tokenizer`) and the
-same three special tokens: 0 pads, 1 begins, 2 ends a text.
+same three special tokens: 0 pads, 1 begins, 2 ends a text.  A fourth class,
+`PretrainedTokenizer`, reads the files of a published model.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+from pathlib import Path
 
 import numpy as np
 
 SPECIALS = ("<pad>", "<bos>", "<eos>")
+MASK = "<mask>"
 
 CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 LETTER = rf"[^\W_{CHINESE}]"
@@ -78,10 +82,12 @@ class Tokenizer:
     tokens: list of str, `tokens[i]` is the text of token id i; the first
         three are the special tokens.
     pad_id, bos_id, eos_id: 0, 1, 2.
+    mask_id, cls_id, sep_id: None; int in the tokenizers that have them.
     Raises: ValueError for an empty or repeated vocabulary.
     """
 
     pad_id, bos_id, eos_id = 0, 1, 2
+    mask_id = cls_id = sep_id = None
 
     def __init__(self, tokens):
         tokens = list(tokens)
@@ -117,10 +123,12 @@ class Tokenizer:
         return [self.ids[piece] for piece in pieces]
 
     def ordinary(self, ids):
-        """`ids` up to the first EOS as list of int, without pad and BOS.
+        """`ids` up to the first EOS as list of int, without special tokens.
 
         Raises: ValueError for an id outside [0, len(self)).
         """
+        special = (self.pad_id, self.bos_id,
+                   self.mask_id, self.cls_id, self.sep_id)
         kept = []
         for token in map(int, ids):
             if not 0 <= token < len(self):
@@ -129,19 +137,25 @@ class Tokenizer:
                 )
             if token == self.eos_id:
                 break
-            if token not in (self.pad_id, self.bos_id):
+            if token not in special:
                 kept.append(token)
         return kept
 
     def decode(self, ids):
-        """Text of `ids`: stops at the first EOS, skips pad and BOS."""
+        """Text of `ids`: stops at the first EOS, skips special tokens."""
         return self.join([self.tokens[i] for i in self.ordinary(ids)])
 
-    def encode_batch(self, texts, length, add_eos=False):
-        """(B, length) int64, each text padded on the right with `pad_id`.
+    def encode_batch(self, texts, length, add_eos=False, side="right"):
+        """(B, length) int64, each text padded with `pad_id` on `side`.
 
-        Raises: ValueError where a text (with its EOS) is longer than length.
+        Raises: ValueError where a text (with its EOS) is longer than
+            length, for another side than "left" or "right", and for
+            add_eos without an EOS token.
         """
+        if side not in ("left", "right"):
+            raise ValueError(f"side: expected 'left' or 'right', got {side!r}")
+        if add_eos and self.eos_id is None:
+            raise ValueError("add_eos: this tokenizer has no EOS token")
         batch = np.full((len(texts), length), self.pad_id, dtype=np.int64)
         for row, text in zip(batch, texts, strict=True):
             ids = self.encode(text) + [self.eos_id] * add_eos
@@ -150,8 +164,37 @@ class Tokenizer:
                     f"length: expected at least {len(ids)} for {text!r}, "
                     f"got {length}"
                 )
-            row[: len(ids)] = ids
+            start = length - len(ids) if side == "left" else 0
+            row[start : start + len(ids)] = ids
         return batch
+
+    def encode_prompts(self, texts):
+        """Prompts of different lengths, padded on the left to the longest.
+
+        The last token of every prompt then stands in the last column, and
+        the completion follows it.
+
+        Returns: ids (N, P) int64; mask (N, P) float64, 1 on the tokens of
+            the texts and 0 on the padding (pad may be EOS, so that the ids
+            alone do not tell).
+        Raises: ValueError without texts, and for an empty one.
+
+        >>> ids, mask = CharTokenizer(["abc"]).encode_prompts(["abc", "b"])
+        >>> ids.tolist(), mask.tolist()
+        ([[3, 4, 5], [0, 0, 4]], [[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+        """
+        texts = _checked_texts(texts)
+        lengths = [len(self.encode(text)) for text in texts]
+        if not all(lengths):
+            raise ValueError(
+                "texts: expected at least one token in each, "
+                f"got {texts[lengths.index(0)]!r}"
+            )
+        longest = max(lengths)
+        ids = self.encode_batch(texts, longest, side="left")
+        position = np.arange(longest)
+        mask = position >= longest - np.array(lengths)[:, None]
+        return ids, mask.astype(np.float64)
 
 
 class CharTokenizer(Tokenizer):
@@ -231,11 +274,12 @@ class ByteBPETokenizer(Tokenizer):
 
     texts: list of str to count in.
     vocab_size: at least 259 (3 special tokens and 256 bytes).
+    add_mask: one more token, "<mask>", with the last id; all others stay.
     Source: Sennrich et al. 2016, arXiv:1508.07909; on bytes: GPT-2 (Radford
         et al. 2019).
     """
 
-    def __init__(self, texts, vocab_size):
+    def __init__(self, texts, vocab_size, add_mask=False):
         from tokenizers import Tokenizer as BPE
         from tokenizers import decoders, models, pre_tokenizers, trainers
 
@@ -256,6 +300,9 @@ class ByteBPETokenizer(Tokenizer):
         self.bpe.train_from_iterator(_checked_texts(texts), trainer)
         # A text that contains "<eos>" is text, not an end.
         self.bpe.encode_special_tokens = True
+        if add_mask:
+            self.mask_id = self.bpe.get_vocab_size()
+            self.bpe.add_special_tokens([MASK])
         size = self.bpe.get_vocab_size()
         super().__init__([self.bpe.id_to_token(i) for i in range(3, size)])
 
@@ -264,6 +311,156 @@ class ByteBPETokenizer(Tokenizer):
 
     def join(self, tokens):
         return self.bpe.decode([self.ids[token] for token in tokens])
+
+    def save(self, folder):
+        """Write tokenizer.json and tokenizer_config.json into `folder`.
+
+        transformers' `AutoTokenizer` reads them, and so does
+        `PretrainedTokenizer`.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.bpe.save(str(folder / "tokenizer.json"))
+        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        names = ("pad_token", "bos_token", "eos_token")
+        config |= dict(zip(names, SPECIALS, strict=True))
+        if self.mask_id is not None:
+            config["mask_token"] = MASK
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps(config, indent=2), encoding="utf-8"
+        )
+
+
+# What GPT-2 and BERT call them; their folders do not always say.
+USUAL_NAMES = {
+    "pad": "[PAD]", "bos": "<|endoftext|>", "eos": "<|endoftext|>",
+    "mask": "[MASK]", "cls": "[CLS]", "sep": "[SEP]",
+}
+
+
+class PretrainedTokenizer(Tokenizer):
+    """The tokenizer of a published model, from the files in its folder.
+
+    Read are tokenizer.json, else vocab.json and merges.txt (GPT-2), else
+    vocab.txt (BERT).  The special tokens are those that
+    tokenizer_config.json, special_tokens_map.json or config.json name, else
+    those of GPT-2 and BERT where the vocabulary has them.
+
+    folder: path of a directory.
+    pad_id, bos_id, eos_id, mask_id, cls_id, sep_id: int, None where the
+        model has no such token; pad_id is then eos_id, as GPT-2 has no pad.
+        Where bos_id is eos_id (GPT-2), decode stops at it.
+    Raises: FileNotFoundError where the folder or its files are missing;
+        ValueError where they cannot be read, or name neither pad nor EOS.
+    """
+
+    def __init__(self, folder):
+        folder = Path(folder)
+        self.backend = _read_backend(folder)
+        # Some files ask for a fixed length; the name of a special token,
+        # in a text, is text.
+        self.backend.no_truncation()
+        self.backend.no_padding()
+        self.backend.encode_special_tokens = True
+        self.ids = self.backend.get_vocab(with_added_tokens=True)
+        by_id = {i: token for token, i in self.ids.items()}
+        # An id without a token stays free.
+        self.tokens = [by_id.get(i, "") for i in range(max(by_id) + 1)]
+        for name, token_id in _special_ids(folder, self.ids).items():
+            setattr(self, f"{name}_id", token_id)
+        if self.pad_id is None:
+            self.pad_id = self.eos_id
+        if self.pad_id is None:
+            raise ValueError(
+                "folder: expected a pad_token or an eos_token in "
+                f"{folder / 'tokenizer_config.json'}"
+            )
+
+    def split(self, text):
+        return self.backend.encode(text, add_special_tokens=False).tokens
+
+    def decode(self, ids):
+        """Text of `ids`: stops at the first EOS, skips special tokens."""
+        return self.backend.decode(self.ordinary(ids))
+
+    def save(self, folder):
+        """Write tokenizer.json and tokenizer_config.json into `folder`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.backend.save(str(folder / "tokenizer.json"))
+        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        for name in USUAL_NAMES:
+            token_id = getattr(self, f"{name}_id")
+            if token_id is not None:
+                config[f"{name}_token"] = self.tokens[token_id]
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps(config, indent=2), encoding="utf-8"
+        )
+
+
+def _read_backend(folder):
+    """The `tokenizers.Tokenizer` of a folder, in any of three layouts."""
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import implementations as old
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"folder: expected a directory, got {folder}")
+    whole, vocab, merges, words = (
+        folder / name
+        for name in ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt")
+    )
+    gpt2 = vocab.exists() and merges.exists()
+    if not (whole.exists() or gpt2 or words.exists()):
+        raise FileNotFoundError(
+            "folder: expected tokenizer.json, or vocab.json and merges.txt, "
+            f"or vocab.txt in {folder}"
+        )
+    config = _read_json(folder / "tokenizer_config.json")
+    try:
+        if whole.exists():
+            return Backend.from_file(str(whole))
+        if gpt2:
+            read = old.ByteLevelBPETokenizer(str(vocab), str(merges))
+        else:
+            read = old.BertWordPieceTokenizer(
+                str(words), lowercase=config.get("do_lower_case", True)
+            )
+        return Backend.from_str(read.to_str())
+    except Exception as error:  # `tokenizers` raises nothing narrower
+        raise ValueError(
+            f"folder: no tokenizer in the files of {folder}: {error}"
+        ) from error
+
+
+def _special_ids(folder, vocabulary):
+    """"pad", "bos", ... to the id of that special token, None without one."""
+    told = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        file = _read_json(folder / name)
+        told |= {key: value for key, value in file.items() if value}
+    config = _read_json(folder / "config.json")
+    ids = {}
+    for name, usual in USUAL_NAMES.items():
+        token = told.get(f"{name}_token")
+        if isinstance(token, dict):
+            token = token["content"]
+        number = config.get(f"{name}_token_id")
+        if isinstance(number, list):  # several ways to end: the first
+            number = number[0]
+        ids[name] = vocabulary.get(token, number)
+        if ids[name] is None:
+            ids[name] = vocabulary.get(usual)
+    return ids
+
+
+def _read_json(path):
+    """The object in a file; without the file, an empty one."""
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"folder: {path} is not JSON: {error}") from error
 
 
 def _checked_texts(texts):

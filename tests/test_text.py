@@ -1,6 +1,7 @@
 """core.text: every text comes back from its token ids."""
 
 import doctest
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,12 @@ from hypothesis import strategies as st
 
 from core import text
 from core.tasks import DOCUMENT_000_TEXT, continuations
-from core.text import ByteBPETokenizer, CharTokenizer, WordTokenizer
+from core.text import (
+    ByteBPETokenizer,
+    CharTokenizer,
+    PretrainedTokenizer,
+    WordTokenizer,
+)
 
 ENGLISH = [t for side in continuations("en") for t in side]
 CHINESE = [t for side in continuations("zh") for t in side]
@@ -126,3 +132,184 @@ def test_bad_input_is_named():
             CharTokenizer.from_tokens(tokens)
     with pytest.raises(ValueError, match="vocab_size: expected at least 259"):
         ByteBPETokenizer(["a"], 100)
+
+
+def test_encode_batch_on_the_left():
+    tokenizer = CharTokenizer(["abc"])
+    batch = tokenizer.encode_batch(["ab", "c"], 3, True, side="left")
+    assert batch.tolist() == [[3, 4, 2], [0, 5, 2]]
+    with pytest.raises(ValueError, match="side: expected 'left' or 'right'"):
+        tokenizer.encode_batch(["ab"], 3, side="top")
+
+
+def test_encode_prompts():
+    ids, mask = CharTokenizer(["abc"]).encode_prompts(["a", "abc", "bc"])
+    assert ids.dtype == np.int64 and mask.dtype == np.float64
+    assert ids.tolist() == [[0, 0, 3], [3, 4, 5], [0, 4, 5]]
+    assert mask.tolist() == [[0, 0, 1], [1, 1, 1], [0, 1, 1]]
+    for texts in ([], "abc", ["a", ""]):
+        with pytest.raises(ValueError, match="texts: expected"):
+            CharTokenizer(["abc"]).encode_prompts(texts)
+
+
+def test_a_mask_token_has_the_last_id_and_moves_no_other():
+    plain = ByteBPETokenizer(ENGLISH, 300)
+    masked = ByteBPETokenizer(ENGLISH, 300, add_mask=True)
+    assert masked.tokens == [*plain.tokens, "<mask>"]
+    assert (plain.mask_id, masked.mask_id) == (None, 300)
+    assert len(masked) == 301
+    for string in (*ENGLISH, "a <mask> b"):  # the name, in a text, is text
+        assert masked.encode(string) == plain.encode(string)
+        assert masked.decode(masked.encode(string)) == string
+    fox = masked.encode("fox")
+    assert masked.ordinary([300, *fox, 300, 2, 5]) == fox
+    assert masked.decode([300, *fox, 300]) == "fox"
+
+
+# --- Folders --------------------------------------------------------------
+
+NEW_TEXTS = ["The fox  isn't here, is it ?", "懒狗，你好！", "Ünïcode 🙂 \n x"]
+
+
+def saved(tokenizer, folder):
+    tokenizer.save(folder)
+    return PretrainedTokenizer(folder)
+
+
+@pytest.mark.parametrize("add_mask", [False, True])
+def test_save_for_transformers_and_back(tmp_path, add_mask):
+    import transformers
+    tokenizer = ByteBPETokenizer(ENGLISH + CHINESE, 400, add_mask)
+    read = saved(tokenizer, tmp_path / "new" / "folder")
+    theirs = transformers.AutoTokenizer.from_pretrained(
+        tmp_path / "new" / "folder"
+    )
+    assert len(read) == len(theirs) == len(tokenizer) == 400 + add_mask
+    assert read.tokens == tokenizer.tokens
+    for name in ("pad_id", "bos_id", "eos_id", "mask_id"):
+        wanted = getattr(tokenizer, name)
+        assert getattr(read, name) == wanted
+        assert getattr(theirs, name.replace("_", "_token_")) == wanted
+    for string in (*ENGLISH, *CHINESE, *NEW_TEXTS):
+        ids = tokenizer.encode(string)
+        assert read.encode(string) == theirs.encode(string) == ids
+        assert read.decode(ids) == theirs.decode(ids) == string
+    assert read.decode([1, *read.encode("fox"), 2, 5]) == "fox"
+    batch = read.encode_batch(["fox", "a"], 6, add_eos=True)
+    assert (batch == tokenizer.encode_batch(["fox", "a"], 6, True)).all()
+
+
+@pytest.fixture
+def gpt2(tmp_path):
+    """A folder as GPT-2's: eos is bos, no pad; the special token is last."""
+    from tokenizers.implementations import ByteLevelBPETokenizer
+
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(ENGLISH, 300, show_progress=False)
+    trained.add_special_tokens(["<|endoftext|>"])
+    trained.save(str(tmp_path / "tokenizer.json"))
+    trained.save_model(str(tmp_path))  # vocab.json, merges.txt
+    vocab = json.loads((tmp_path / "vocab.json").read_text("utf-8"))
+    vocab["<|endoftext|>"] = len(vocab)  # there it is in the vocabulary too
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab), "utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def bert(tmp_path):
+    """A folder as BERT's: WordPiece, lower case, five special tokens."""
+    from tokenizers.implementations import BertWordPieceTokenizer
+
+    trained = BertWordPieceTokenizer()
+    trained.train_from_iterator(ENGLISH, 200, show_progress=False)
+    trained.save(str(tmp_path / "tokenizer.json"))
+    trained.save_model(str(tmp_path))  # vocab.txt
+    return tmp_path
+
+
+@pytest.mark.parametrize("layout", ["new", "old", "named", "numbered"])
+def test_a_folder_of_gpt2(gpt2, layout):
+    if layout == "old":
+        (gpt2 / "tokenizer.json").unlink()
+    if layout == "named":
+        eos = {"content": "<|endoftext|>", "lstrip": False}
+        (gpt2 / "special_tokens_map.json").write_text(
+            json.dumps({"eos_token": eos, "pad_token": "!"})
+        )
+        (gpt2 / "tokenizer_config.json").write_text('{"pad_token": null}')
+    if layout == "numbered":
+        (gpt2 / "config.json").write_text(  # 2 is "#", 7 is "("
+            '{"eos_token_id": [2, 5], "bos_token_id": 7}'
+        )
+    tokenizer = PretrainedTokenizer(gpt2)
+    assert len(tokenizer) == 301
+    special = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
+    assert special == {
+        "named": (tokenizer.ids["!"], 300, 300), "numbered": (2, 7, 2),
+    }.get(layout, (300, 300, 300))
+    assert (tokenizer.mask_id, tokenizer.cls_id) == (None, None)
+    for string in (*ENGLISH, *CHINESE, "two  spaces <|endoftext|>"):
+        ids = tokenizer.encode(string)
+        assert 300 not in ids and tokenizer.decode(ids) == string
+    ids, mask = tokenizer.encode_prompts(["The fox", "The lazy dog jumps"])
+    assert (ids[0] == tokenizer.pad_id).sum() == (mask[0] == 0).sum() > 0
+
+
+@pytest.mark.parametrize("layout", ["new", "old"])
+def test_a_folder_of_bert(bert, layout):
+    import transformers
+    theirs = transformers.BertTokenizer(str(bert / "vocab.txt"))
+    if layout == "old":
+        (bert / "tokenizer.json").unlink()
+    tokenizer = PretrainedTokenizer(str(bert))
+    names = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
+    assert (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id,
+            tokenizer.mask_id) == tuple(map(tokenizer.ids.get, names))
+    assert tokenizer.eos_id is None and tokenizer.bos_id is None
+    assert len(tokenizer) == len((bert / "vocab.txt").read_text().split())
+    for string in ENGLISH:
+        ids = tokenizer.encode(string)
+        assert ids == theirs.encode(string, add_special_tokens=False)
+        framed = [tokenizer.cls_id, *ids, tokenizer.sep_id, tokenizer.pad_id]
+        assert tokenizer.ordinary(framed) == ids
+        assert tokenizer.decode(framed) == string.lower()
+    with pytest.raises(ValueError, match="add_eos: this tokenizer has no EOS"):
+        tokenizer.encode_batch(ENGLISH, 50, add_eos=True)
+
+
+def test_cased_bert_keeps_capitals(bert):
+    (bert / "tokenizer.json").unlink()
+    (bert / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    lower, unknown = PretrainedTokenizer(bert), "[UNK]"
+    assert lower.encode("The")[0] == lower.ids[unknown]
+    assert lower.encode("the")[0] != lower.ids[unknown]
+
+
+def test_fixed_lengths_in_a_file_are_ignored(gpt2):
+    from tokenizers import Tokenizer
+
+    backend = Tokenizer.from_file(str(gpt2 / "tokenizer.json"))
+    backend.enable_truncation(4)
+    backend.enable_padding(length=4)
+    backend.save(str(gpt2 / "tokenizer.json"))
+    tokenizer = PretrainedTokenizer(gpt2)
+    for string in (ENGLISH[0], "a"):
+        assert tokenizer.decode(tokenizer.encode(string)) == string
+    assert len(tokenizer.encode("a")) == 1
+
+
+def test_bad_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="folder: expected a directo"):
+        PretrainedTokenizer(tmp_path / "none")
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match="expected tokenizer.json, or"):
+        PretrainedTokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(ValueError, match="folder: no tokenizer in the files"):
+        PretrainedTokenizer(tmp_path)
+    BPE.bpe.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match="folder: expected a pad_token or an"):
+        PretrainedTokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("[")
+    with pytest.raises(ValueError, match="folder: .* is not JSON"):
+        PretrainedTokenizer(tmp_path)
