@@ -18,6 +18,7 @@ from gymnasium.error import ResetNeeded
 from rapidfuzz.distance import Levenshtein
 
 from core import rewards, tasks
+from core.sampling import check_prompt_mask
 from core.text import CharTokenizer, WordTokenizer
 
 
@@ -26,7 +27,8 @@ class BatchedEnvironment:
 
     Args, kept as attributes:
         prompts: (N, P) int64 token ids, P at least 1.
-        targets: (N, T) int64 token ids, pad_id after the end of a text.
+        targets: (N, T) int64 token ids, pad_id after the end of a text; or
+            what else the reward reads, such as the prompts once more.
         token_reward: f(completions (B, T), mask (B, T), targets (B, T)) ->
             (B, T) float, as in `core.rewards`.
         vocab_size: V; all ids are in [0, V).
@@ -34,13 +36,15 @@ class BatchedEnvironment:
             have T tokens and count as terminated.
         pad_id: what stands after the end (`core.rewards` expects 0).
         tokenizer: decodes `texts`; without one a text is its token ids.
-    max_length: T, the limit of a completion's length.
+        prompt_mask: (N, P), 0 on padding at the left; None: no padding.
+        max_length: T, the limit of a completion's length; None: the targets'.
     Raises: ValueError for empty or unequal prompts and targets, ids outside
-        the vocabulary.
+        the vocabulary, a mask that does not fit.
     """
 
     def __init__(self, prompts, targets, token_reward, vocab_size,
-                 eos_id=None, pad_id=0, tokenizer=None):
+                 eos_id=None, pad_id=0, tokenizer=None, prompt_mask=None,
+                 max_length=None):
         self.prompts = _ids("prompts", prompts, vocab_size)
         self.targets = _ids("targets", targets, vocab_size)
         if len(self.prompts) != len(self.targets):
@@ -59,7 +63,15 @@ class BatchedEnvironment:
         self.eos_id = eos_id
         self.pad_id = pad_id
         self.tokenizer = tokenizer
-        self.max_length = self.targets.shape[1]
+        if prompt_mask is not None:
+            check_prompt_mask(prompt_mask, self.prompts.shape)
+            prompt_mask = np.asarray(prompt_mask, dtype=np.float64)
+        self.prompt_mask = prompt_mask
+        if max_length is not None and max_length < 1:
+            raise ValueError(
+                f"max_length: expected at least 1, got {max_length}"
+            )
+        self.max_length = max_length or self.targets.shape[1]
 
     def __len__(self):
         return len(self.prompts)

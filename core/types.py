@@ -1,5 +1,5 @@
-"""The two records that pass between the modules: a batch of sampled
-completions, and the settings of a policy-gradient training.
+"""The records that pass between the modules: a batch of sampled completions,
+the settings of the trainings, and the sizes of the models.
 
 B batch, P prompt length, T completion length, V vocabulary.  Arrays here are
 NumPy: they are constants to the optimizer, and both frameworks read them.
@@ -13,6 +13,8 @@ import numpy as np
 
 RETURNS = ("to_go", "total")
 BASELINES = ("none", "mean", "leave_one_out", "learned", "critic")
+BERT_HEADS = ("masked", "sequence", "token")
+DECAYS = ("none", "cosine")
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Rollout:
     terminated: (B,) bool, False where the length limit cut the text off
         before the end that the task asks for.
     rows: (B,) int64, which prompt of the environment each row answers.
+    prompt_mask: (B, P) float, 0 on padding at the left; default all ones.
     """
 
     prompts: np.ndarray
@@ -37,9 +40,12 @@ class Rollout:
     rewards: np.ndarray
     terminated: np.ndarray
     rows: np.ndarray
+    prompt_mask: np.ndarray | None = None
 
     def __post_init__(self):
         shape = np.shape(self.completions)
+        if self.prompt_mask is None:
+            self.prompt_mask = np.ones(np.shape(self.prompts))
         if len(shape) != 2:
             raise ValueError(f"completions: expected (B, T), got {shape}")
         for name in ("mask", "logprobs", "rewards"):
@@ -51,6 +57,11 @@ class Rollout:
                 )
             if not np.isfinite(value).all():
                 raise ValueError(f"{name}: expected finite numbers")
+        if np.shape(self.prompt_mask) != np.shape(self.prompts):
+            raise ValueError(
+                "prompt_mask: expected the shape of prompts "
+                f"{np.shape(self.prompts)}, got {np.shape(self.prompt_mask)}"
+            )
         for name in ("prompts", "terminated", "rows"):
             if len(getattr(self, name)) != shape[0]:
                 raise ValueError(
@@ -167,3 +178,119 @@ class PolicyGradientConfig:
     def as_dict(self):
         """The settings as a dict, for a checkpoint."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """Sizes of a GPT, under the names of Hugging Face's `config.json`."""
+
+    vocab_size: int  # V, number of tokens
+    n_positions: int = 128  # longest sequence, prompt and completion together
+    n_embd: int = 128  # D, width
+    n_layer: int = 4  # blocks
+    n_head: int = 4  # attention heads; divides n_embd
+    n_inner: int | None = None  # width inside the MLP; None is 4 D
+    layer_norm_epsilon: float = 1e-5
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
+
+    def __post_init__(self):
+        _at_least_one(self, "vocab_size", "n_positions", "n_embd", "n_layer",
+                      "n_head", "n_inner")
+        _divides(self, "n_head", "n_embd")
+
+
+@dataclass(frozen=True)
+class BERTConfig:
+    """Sizes of a BERT, under the names of Hugging Face's `config.json`."""
+
+    vocab_size: int  # V, number of tokens
+    hidden_size: int = 128  # D, width
+    num_hidden_layers: int = 4  # blocks
+    num_attention_heads: int = 4  # divides hidden_size
+    intermediate_size: int = 512  # width inside the MLP
+    max_position_embeddings: int = 128  # longest sequence
+    type_vocab_size: int = 2  # kinds of segment
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int | None = 0
+    head: str = "masked"  # what is predicted, BERT_HEADS
+    num_labels: int = 2  # C, classes of the heads "sequence" and "token"
+
+    def __post_init__(self):
+        _at_least_one(
+            self, "vocab_size", "hidden_size", "num_hidden_layers",
+            "num_attention_heads", "intermediate_size",
+            "max_position_embeddings", "type_vocab_size", "num_labels",
+        )
+        _divides(self, "num_attention_heads", "hidden_size")
+        if self.head not in BERT_HEADS:
+            raise ValueError(
+                f"head: expected one of {BERT_HEADS}, got {self.head!r}"
+            )
+
+
+@dataclass(frozen=True)
+class SupervisedConfig:
+    """Settings of a training on given targets; each field in one line."""
+
+    steps: int = 1000  # updates in all, over which the rate decays
+    learning_rate: float = 1e-3  # Adam's, after the warm-up
+    warmup_steps: int = 20  # the rate grows linearly over these updates
+    decay: str = "cosine"  # of the rate after the warm-up, DECAYS
+    weight_decay: float = 0.0  # matrices shrink by rate × this, per update
+    max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):  # JSON keeps Python's numbers
+                object.__setattr__(self, field.name, value.item())
+        for name in ("learning_rate", "max_grad_norm"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise ValueError(
+                    f"{name}: expected a positive number, got {value}"
+                )
+        _at_least_one(self, "steps")
+        for name in ("warmup_steps", "weight_decay"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(
+                    f"{name}: expected at least 0, got {value}"
+                )
+        if self.decay not in DECAYS:
+            raise ValueError(
+                f"decay: expected one of {DECAYS}, got {self.decay!r}"
+            )
+
+    def rate(self, step):
+        """Learning rate at `step` (0-based): linear warm-up, then decay.
+
+        "cosine" falls to zero after the last of `steps` updates.
+        """
+        share = min(1, (step + 1) / (self.warmup_steps + 1))
+        if self.decay == "cosine" and step >= self.warmup_steps:
+            left = max(self.steps - self.warmup_steps, 1)
+            done = min((step - self.warmup_steps) / left, 1)
+            share = 0.5 * (1 + np.cos(np.pi * done))
+        return float(self.learning_rate * share)
+
+    def as_dict(self):
+        """The settings as a dict, for a checkpoint."""
+        return asdict(self)
+
+
+def _at_least_one(config, *names):
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
+
+
+def _divides(config, heads, width):
+    if getattr(config, width) % getattr(config, heads):
+        raise ValueError(
+            f"{heads}: expected a divisor of {width} "
+            f"{getattr(config, width)}, got {getattr(config, heads)}"
+        )

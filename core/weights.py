@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,28 @@ def initial_weights(shapes, seed):
     the start (Jozefowicz et al. 2015).  The value head starts at zero, so
     that the first values are 0 and not noise.
 
+    Transformers start as GPT-2 and BERT did: normal with deviation 0.02, in
+    GPT the layers that add to the residual stream 1/√(2 layers) of that.
+
     Args:
         shapes: dict, weight name to shape; a matrix is (out, in).
         seed: int ≥ 0.
     Returns: dict, weight name to float64 array.
     """
     rng = np.random.default_rng(seed)
+    layers = sum(name.endswith("attn.c_proj.weight") for name in shapes)
     weights = {}
     for name in sorted(shapes):  # one order, whatever the framework's
         shape = tuple(shapes[name])
         if name.startswith("value_head") or "bias" in name:
             weights[name] = np.zeros(shape)
+        elif re.search(r"\.(ln_\w|LayerNorm)\.weight$", name):
+            weights[name] = np.ones(shape)
+        elif name.startswith(("transformer.", "bert.", "cls.", "classifier")):
+            scale = 0.02
+            if name.endswith("c_proj.weight"):
+                scale /= (2 * layers) ** 0.5
+            weights[name] = scale * rng.standard_normal(shape)
         elif name.startswith("embedding"):
             weights[name] = rng.standard_normal(shape)
         else:

@@ -281,6 +281,9 @@ def test_bad_batches_are_named():
         ("eos_id: expected a token id", {"eos_id": 5}),
         ("pad_id: expected a token id", {"pad_id": -1}),
         ("vocab_size: expected at least 1", {"vocab_size": 0}),
+        ("prompt_mask: expected", {"prompt_mask": [[1, 0]]}),
+        ("prompt_mask: expected", {"prompt_mask": [[1]]}),
+        ("max_length: expected at least 1", {"max_length": 0}),
     ]:
         with pytest.raises(ValueError, match=f"^{message}"):
             make(**options)
@@ -292,6 +295,21 @@ def test_bad_batches_are_named():
     ]:
         with pytest.raises(ValueError, match=f"^token_reward: .*{message}"):
             make(reward=reward).rewards([[3, 4]], [[1, 1]], [0])
+
+
+def test_the_length_need_not_be_the_targets():
+    def reward(completions, mask, prompts):
+        return (completions == prompts[:, :1]).astype(float)
+
+    prompts = [[3, 4], [0, 4]]
+    env = BatchedEnvironment(
+        prompts, prompts, reward, 5, prompt_mask=[[1, 1], [0, 1]],
+        max_length=3,
+    )
+    assert env.max_length == 3
+    np.testing.assert_array_equal(env.prompt_mask, [[1.0, 1.0], [0.0, 1.0]])
+    paid = env.rewards([[3, 4, 3]], np.ones((1, 3)), [0])
+    np.testing.assert_array_equal(paid, [[1, 0, 1]])
 
 
 def test_misspelt_options_are_named():

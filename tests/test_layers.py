@@ -9,15 +9,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
-    "types": 0, "text": 0, "quiet": 0,
-    "weights": 1, "buffer": 1, "tasks": 1, "rewards": 1, "returns": 1,
+    "types": 0, "text": 0, "quiet": 0, "sampling": 0,
+    "pretraining": 0,
+    "weights": 1, "buffer": 1, "tasks": 1, "grammar": 1, "rewards": 1,
+    "returns": 1,
     "algorithms": 2, "exact": 2, "envs": 2, "show": 2, "plots": 2,
-    "tabular": 3,
+    "hub": 2, "tabular": 3, "pt.causal_lm": 3,
     "parity": 7,
 }
 MIRRORED = {
-    "checkpoints": 2, "models": 3, "logprobs": 3, "losses": 4, "rollout": 5,
-    "trainers": 6,
+    "checkpoints": 2, "logprobs": 2, "attention": 2, "layers": 2, "models": 3,
+    "losses": 4, "rewards": 4, "pretrained": 4, "rollout": 5, "trainers": 6,
 }
 for _package in ("pt", "tf"):
     FLOORS |= {f"{_package}.{name}": n for name, n in MIRRORED.items()}

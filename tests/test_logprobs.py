@@ -30,6 +30,50 @@ def test_temperature_must_be_positive(fw, temperature):
         )
 
 
+PROBS = np.array([[0.5, 0.05, 0.25, 0.2], [0.1, 0.1, 0.7, 0.1]])
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("options, kept", [
+    ({}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
+    ({"top_k": 1}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
+    ({"top_k": 2}, [[1, 0, 1, 0], [1, 1, 1, 1]]),  # equal ones stay together
+    ({"top_k": 9}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
+    ({"top_p": 0.5}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
+    ({"top_p": 0.51}, [[1, 0, 1, 0], [0, 0, 1, 0]]),
+    ({"top_p": 0.9}, [[1, 0, 1, 1], [1, 1, 1, 1]]),
+    ({"top_p": 1e-9}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
+    # .5 and .25 are left of top_k: 2/3 and 1/3
+    ({"top_k": 2, "top_p": 0.6}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
+    # At temperature 1/2 the squares: .25, .0025, .0625, .04
+    ({"temperature": 0.5, "top_p": 0.8}, [[1, 0, 1, 0], [0, 0, 1, 0]]),
+], ids=str)
+def test_what_is_sampled_by_hand(fw, options, kept):
+    logits = fw.logprobs.sampling_logits(
+        fw.tensor(np.log(PROBS)[None]), **options
+    )
+    expected = PROBS ** (1 / options.get("temperature", 1.0)) * kept
+    expected /= expected.sum(axis=1, keepdims=True)
+    found = np.exp(exact.log_softmax(fw.numpy(logits)[0]))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    found = fw.numpy(fw.logprobs.entropy(logits))[0]
+    np.testing.assert_allclose(found, [
+        -sum(p * np.log(p) for p in row if p > 0) for row in expected
+    ], atol=1e-12)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_what_is_not_sampled_gets_no_gradient(fw):
+    def chosen(logits):
+        logits = fw.logprobs.sampling_logits(logits, top_k=2)
+        return fw.logprobs.token_logprobs(logits, fw.tensor([[2, 2]]))
+
+    _, (gradient,) = fw.grad(chosen, np.log(PROBS)[None])
+    np.testing.assert_allclose(
+        gradient[0, 0], [-2 / 3, 0, 2 / 3, 0], atol=1e-12
+    )
+
+
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_entropy_by_hand(fw):
     logits = np.log([[[0.5, 0.5, 1e-300], [0.25, 0.25, 0.5]]])

@@ -184,3 +184,46 @@ def test_parity_of_values_and_gradients():
     np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-14)
     for a, b in zip(ours[1], theirs[1]):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_clipped_surrogate_by_hand(fw):
+    ratio = np.array([[0.5, 0.9, 1.1, 2.0], [0.5, 0.9, 1.1, 2.0]])
+    adv = np.array([[1.0, 1, 1, 1], [-2, -2, -2, -2]])
+    value, gradients = fw.grad(
+        lambda x: fw.losses.clipped_surrogate(
+            x, fw.tensor(np.zeros((2, 4))), fw.tensor(adv), 0.2, 0.3
+        ),
+        np.log(ratio),
+    )
+    np.testing.assert_allclose(
+        value, [[0.5, 0.9, 1.1, 1.3], [-1.6, -1.8, -2.2, -4.0]]
+    )
+    # A clipped ratio has no gradient; otherwise it is ρ A.
+    np.testing.assert_allclose(
+        gradients[0], [[0.5, 0.9, 1.1, 0], [0, -1.8, -2.2, -4.0]]
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("bounds", [(-0.1, 0.2), (0.2, -0.1)])
+def test_clip_bounds_are_not_negative(fw, bounds):
+    zeros = fw.tensor(np.zeros((1, 1)))
+    with pytest.raises(ValueError, match="^clip_low, clip_high"):
+        fw.losses.clipped_surrogate(zeros, zeros, zeros, *bounds)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_token_cross_entropy_by_hand(fw):
+    probs = np.array([[[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]]])
+    targets, mask = np.array([[0, 0, 1]]), np.array([[1.0, 1.0, 0.0]])
+    value, (gradient,) = fw.grad(
+        lambda x: fw.losses.token_cross_entropy(
+            x, fw.tensor(targets), fw.tensor(mask)
+        ),
+        np.log(probs),
+    )
+    np.testing.assert_allclose(value, -(np.log(0.5) + np.log(0.2)) / 2)
+    np.testing.assert_allclose(
+        gradient, [[[-0.25, 0.25], [-0.4, 0.4], [0, 0]]], atol=1e-12
+    )

@@ -1,10 +1,11 @@
-"""The recurrent policies: causal, the same in both frameworks."""
+"""The policies: causal, the same in both frameworks."""
 
 import numpy as np
 import pytest
 
 from core.weights import initial_weights
 from tests.both import BOTH, PT, TF
+from tests.test_rollout import policy_of
 
 NAMES = ["LSTMPolicy", "LSTMAttentionPolicy"]
 SIZES = {"embedding_dim": 4, "hidden_dim": 5, "dtype": "float64"}
@@ -73,8 +74,8 @@ def gradients(fw, model, ids):
     named = dict(fw.checkpoints._named(model))
     found = tape.gradient(loss, list(named.values()))
     return float(loss), {
-        n: fw.checkpoints._turned(n, tf.convert_to_tensor(g).numpy())
-        for n, g in zip(named, found)
+        n: fw.checkpoints._turned(v, tf.convert_to_tensor(g).numpy())
+        for (n, v), g in zip(named.items(), found)
     }
 
 
@@ -123,3 +124,49 @@ def test_attention_is_more_than_the_lstm():
 def test_an_empty_prompt_is_refused(fw, name):
     with pytest.raises(ValueError, match="prompts"):
         score(fw, name, np.zeros((2, 0), int), np.ones((2, 3), int))
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("masked", [False, True])
+def test_chunks_change_nothing(fw, masked, monkeypatch):
+    """Few logits at once: the same log-probabilities and gradients."""
+    rng = np.random.default_rng(8)
+    prompts, texts = rng.integers(0, 6, (2, 3)), rng.integers(0, 6, (6, 4))
+    mask = np.ones((6, 4))
+    mask[[0, 3], [[2], [3]]] = 0
+    arrays = [prompts, texts, mask if masked else None]
+    found = []
+    for at_once in (2**24, 18):  # 3 rows of 6 logits
+        monkeypatch.setattr(fw.models, "LOGITS_AT_ONCE", at_once)
+        found.append(weighted_sum(fw, policy_of(fw, "GPT"), arrays))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
+    for name, ours in found[0][1].items():
+        np.testing.assert_allclose(ours, found[1][1][name], atol=1e-12)
+
+
+def weighted_sum(fw, model, arrays):
+    """A sum of the log-probabilities and entropies, and its gradients."""
+    tensors = [None if a is None else fw.tensor(a) for a in arrays]
+    weights = fw.tensor(np.random.default_rng(9).normal(size=(6, 4)))
+
+    def total():
+        logprobs, entropies, _ = model.evaluate(*tensors)
+        return ((logprobs + 0.3 * entropies) * weights)
+
+    if fw is PT:
+        loss = total().sum()
+        loss.backward()
+        return loss.item(), {
+            n: p.grad.numpy() for n, p in model.named_parameters()
+            if p.grad is not None
+        }
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(total())
+    named = dict(fw.checkpoints._named(model))
+    found = tape.gradient(loss, named)
+    return float(loss), {
+        n: tf.convert_to_tensor(g).numpy()
+        for n, g in found.items() if g is not None
+    }

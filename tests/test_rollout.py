@@ -4,13 +4,23 @@ import numpy as np
 import pytest
 
 from core import envs, exact, rewards
+from core.types import GPTConfig
 from tests.both import BOTH
 
 SIZES = {"embedding_dim": 4, "hidden_dim": 8}
 
 
 def policy_of(fw, name="LSTMPolicy", vocab=6, seed=2, dtype="float64"):
-    return getattr(fw.models, name)(vocab, seed=seed, dtype=dtype, **SIZES)
+    if name != "GPT":
+        return getattr(fw.models, name)(vocab, seed=seed, dtype=dtype, **SIZES)
+    config = GPTConfig(vocab, n_positions=16, n_embd=8, n_layer=2, n_head=2)
+    policy = fw.models.GPT(config, seed=seed, dtype=dtype)
+    # Larger weights: at the first ones all tokens are about as likely.
+    fw.checkpoints.set_weights(policy, {
+        n: 20 * w if w.ndim == 2 else w
+        for n, w in fw.checkpoints.get_weights(policy).items()
+    })
+    return policy
 
 
 def small_env(eos_id=None):
@@ -22,26 +32,96 @@ def small_env(eos_id=None):
     )
 
 
-@pytest.mark.parametrize("name", ["LSTMPolicy", "LSTMAttentionPolicy"])
+POLICIES = ["LSTMPolicy", "LSTMAttentionPolicy", "GPT"]
+
+
+@pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("eos_id", [None, 2, 0])  # 0: eos is also the pad
-def test_sampler_and_scorer_agree(name, eos_id):
+@pytest.mark.parametrize("options", [
+    {"temperature": 0.7}, {"group_size": 4}, {"top_k": 3}, {"top_p": 0.8},
+    {"temperature": 1.5, "top_k": 4, "top_p": 0.6, "group_size": 2},
+], ids=str)
+def test_sampler_and_scorer_agree(name, eos_id, options):
     """One-token steps and the full pass give the same log-probabilities."""
     noise = np.random.default_rng(3).gumbel(size=(16, 5, 6))
-    prompts = np.random.default_rng(4).integers(0, 6, (16, 3))
+    prompts = np.random.default_rng(4).integers(
+        0, 6, (16 // options.get("group_size", 1), 3)
+    )
+    scored = {k: v for k, v in options.items() if k != "group_size"}
     found = {}
     for fw in BOTH:
         policy = policy_of(fw, name)
         completions, logprobs, mask = fw.rollout.sample(
-            policy, prompts, 5, noise, eos_id=eos_id, temperature=0.7
+            policy, prompts, 5, noise, eos_id=eos_id, **options
         )
-        logits, _ = policy.score(fw.tensor(prompts), fw.tensor(completions))
-        again = fw.numpy(fw.logprobs.token_logprobs(
-            logits, fw.tensor(completions), 0.7
-        ))
+        tensors = [fw.tensor(a) for a in (prompts, completions, mask)]
+        again, entropies, values = map(
+            fw.numpy, policy.evaluate(*tensors, **scored)
+        )
         np.testing.assert_allclose(logprobs, again * mask, atol=1e-12)
-        found[fw.name] = completions, mask
-    np.testing.assert_array_equal(found["pt"][0], found["tf"][0])
-    np.testing.assert_array_equal(found["pt"][1], found["tf"][1])
+        found[fw.name] = completions, mask, entropies * mask, values * mask
+    for first, second in zip(found["pt"], found["tf"]):
+        np.testing.assert_allclose(first, second, atol=1e-12)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("name", POLICIES)
+def test_rows_that_end_leave_the_others_as_they_were(fw, name):
+    """The batch shrinks on the way; each row is what it is alone."""
+    rng = np.random.default_rng(12)
+    prompts, noise = rng.integers(0, 6, (24, 3)), rng.gumbel(size=(96, 9, 6))
+    for row, length in enumerate(rng.integers(1, 12, size=96)):
+        noise[row, :, 2] = -1e3
+        if length < 9:
+            noise[row, length, 2] = 1e3
+    policy = policy_of(fw, name)
+    together = fw.rollout.sample(
+        policy, prompts, 9, noise, eos_id=2, group_size=4
+    )
+    assert len(set(together[2].sum(axis=1))) > 5
+    for part in (slice(0, 8), slice(40, 48)):
+        alone = fw.rollout.sample(
+            policy, prompts[part.start // 4 : part.stop // 4], 9, noise[part],
+            eos_id=2, group_size=4,
+        )
+        for first, second in zip(together, alone):
+            np.testing.assert_allclose(first[part], second, atol=1e-12)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("eos_id", [None, 2])
+def test_padding_on_the_left_changes_nothing(fw, eos_id):
+    rng = np.random.default_rng(13)
+    prompts, noise = rng.integers(0, 6, (6, 5)), rng.gumbel(size=(12, 6, 6))
+    lengths = np.array([5, 2, 3, 1, 5, 4])
+    mask = (np.arange(5) >= 5 - lengths[:, None]).astype(float)
+    policy = policy_of(fw, "GPT")
+    options = {"eos_id": eos_id, "group_size": 2}
+    padded = fw.rollout.sample(
+        policy, prompts, 6, noise, prompt_mask=mask, **options
+    )
+    scored = policy.evaluate(*[
+        fw.tensor(a) for a in (prompts, padded[0], padded[2], mask)
+    ])[0]
+    np.testing.assert_allclose(fw.numpy(scored), padded[1], atol=1e-12)
+    for i, length in enumerate(lengths):
+        alone = fw.rollout.sample(
+            policy, prompts[i : i + 1, 5 - length :], 6,
+            noise[2 * i : 2 * i + 2], **options,
+        )
+        for first, second in zip(padded, alone):
+            np.testing.assert_allclose(
+                first[2 * i : 2 * i + 2], second, atol=1e-12
+            )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_recurrent_policy_refuses_padding(fw):
+    with pytest.raises(ValueError, match="^prompt_mask"):
+        fw.rollout.sample(
+            policy_of(fw), np.ones((1, 2), int), 3,
+            prompt_mask=np.array([[0, 1]]),
+        )
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -90,6 +170,34 @@ def test_gumbel_max_draws_from_the_policy(fw):
     counts = np.bincount(index, minlength=27)[mdp.completions @ [9, 3, 1]]
     error = (counts - n * probs) / np.sqrt(n * probs * (1 - probs))
     assert np.abs(error).max() < 4
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}], ids=str)
+def test_a_seed_draws_from_the_policy(fw, options):
+    """The framework's own noise: frequencies against probabilities."""
+    policy, n = policy_of(fw, "GPT", vocab=4), 20_000
+    prompts = np.ones((1, 1), int)
+    arguments = {"group_size": n, "temperature": 1.3, **options}
+    first = fw.rollout.sample(policy, prompts, 1, seed=5, **arguments)
+    again = fw.rollout.sample(policy, prompts, 1, seed=5, **arguments)
+    other = fw.rollout.sample(policy, prompts, 1, seed=6, **arguments)
+    np.testing.assert_array_equal(first[0], again[0])
+    assert (first[0] != other[0]).any()
+    logits = last_logits(fw, policy, np.zeros((1, 0), int))[0] / 1.3
+    if options:
+        logits[logits.argsort()[:2]] = -np.inf
+    expected = exact.log_softmax(logits)
+    probs = np.exp(expected)
+    counts = np.bincount(first[0][:, 0], minlength=4)
+    possible = probs > 0
+    assert (counts[~possible] == 0).all()
+    error = counts - n * probs
+    error = error / np.sqrt(n * probs * (1 - probs) + 1e-9)
+    assert np.abs(error[possible]).max() < 4
+    np.testing.assert_allclose(
+        first[1][:, 0], expected[first[0][:, 0]], atol=1e-9
+    )
 
 
 def last_logits(fw, policy, prefixes):
@@ -142,11 +250,49 @@ def test_rollout_is_the_same_in_both(eos_id):
         ({"prompts": np.zeros((0, 1), int)}, "prompts"),
         ({"prompts": np.array([[1.5]])}, "prompts"),
         ({"noise": np.full((1, 4, 6), np.nan)}, "noise"),
+        ({"top_k": 0}, "top_k"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"group_size": 0}, "group_size"),
+        ({"noise": np.zeros((1, 4, 6)), "seed": 1}, "seed"),
+        ({"prompt_mask": np.ones((1, 2))}, "prompt_mask"),
+        ({"prompts": np.array([[1, 1]]),
+          "prompt_mask": np.array([[1, 0]])}, "prompt_mask"),
+        ({"prompts": np.array([[1, 1]]),
+          "prompt_mask": np.array([[0, 0]])}, "prompt_mask"),
     ],
 )
 def test_bad_input_is_named(fw, change, name):
     arguments = {"prompts": np.array([[1]]), "max_length": 4} | change
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f"^{name}"):
         fw.rollout.sample(policy_of(fw), **arguments)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_texts_beyond_the_positions_are_named(fw):
+    policy, prompts = policy_of(fw, "GPT"), np.ones((1, 13), int)
+    fw.rollout.sample(policy, prompts, 3)
+    with pytest.raises(ValueError, match="^prompts: .* 16 positions, got 17"):
+        fw.rollout.sample(policy, prompts, 4)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_rollout_of_groups_and_padded_prompts(fw):
+    env = small_env(eos_id=2)
+    env.prompt_mask = np.ones((8, 2))
+    env.prompt_mask[3, 0] = 0
+    batch = fw.rollout.rollout(
+        policy_of(fw, "GPT"), env, np.array([3, 5]),
+        np.random.default_rng(1), group_size=3,
+    )
+    np.testing.assert_array_equal(batch.rows, [3, 3, 3, 5, 5, 5])
+    np.testing.assert_array_equal(batch.prompts, env.prompts[batch.rows])
+    np.testing.assert_array_equal(
+        batch.prompt_mask, env.prompt_mask[batch.rows]
+    )
+    np.testing.assert_array_equal(
+        batch.rewards,
+        env.rewards(batch.completions, batch.mask, batch.rows),
+    )
 
 

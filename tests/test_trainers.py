@@ -6,7 +6,7 @@ import pytest
 from core import envs, exact, rewards, weights
 from core.types import PolicyGradientConfig, Rollout
 from tests.both import BOTH
-from tests.test_rollout import last_logits, small_env
+from tests.test_rollout import last_logits, policy_of, small_env
 
 SIZES = {"embedding_dim": 4, "hidden_dim": 8}
 
@@ -53,6 +53,34 @@ def test_both_frameworks_take_the_same_steps(settings):
             np.testing.assert_allclose(
                 ours[name], theirs[name], atol=1e-10, err_msg=name
             )
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("settings", [
+    {"baseline": "critic", "lam": 0.9}, SETTINGS["reuse"],
+], ids=["critic", "reuse"])
+def test_gpt_takes_the_same_steps_in_both(settings, padded):
+    """Texts of several lengths, prompts of several lengths, in float64."""
+    found = []
+    for fw in BOTH:
+        env = small_env(eos_id=2)
+        if padded:
+            env.prompt_mask = np.ones((8, 2))
+            env.prompt_mask[::2, 0] = 0
+        trainer = fw.trainers.PolicyGradientTrainer(
+            policy_of(fw, "GPT"), env, PolicyGradientConfig(
+                steps=4, batch_size=16, warmup_steps=0, **settings
+            ),
+        )
+        history = trainer.train(progress=False)
+        assert min(trainer.batch.mask.sum(axis=1)) < 4  # some end early
+        found.append((history, fw.checkpoints.get_weights(trainer.policy)))
+    for ours, theirs in zip(found[0][0], found[1][0]):
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-11)
+    for name, ours in found[0][1].items():
+        np.testing.assert_allclose(
+            ours, found[1][1][name], atol=1e-9, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.types import PolicyGradientConfig, Rollout
+from core.types import BERTConfig, GPTConfig, PolicyGradientConfig, Rollout
 
 
 def arrays(b=2, t=3):
@@ -27,6 +27,24 @@ def test_take_and_concatenate():
     )
 
 
+def test_prompts_without_a_mask_are_not_padded():
+    batch = Rollout(**arrays())
+    np.testing.assert_array_equal(batch.prompt_mask, np.ones((2, 1)))
+    batch = Rollout(**arrays(), prompt_mask=np.zeros((2, 1)))
+    np.testing.assert_array_equal(batch.take([1]).prompt_mask, [[0]])
+
+
+@pytest.mark.parametrize("config, name, value", [
+    (GPTConfig, "vocab_size", 0), (GPTConfig, "n_layer", 0),
+    (GPTConfig, "n_head", 3), (GPTConfig, "n_inner", 0),
+    (BERTConfig, "num_attention_heads", 5), (BERTConfig, "num_labels", 0),
+    (BERTConfig, "head", "sentence"), (BERTConfig, "type_vocab_size", 0),
+])
+def test_bad_sizes_are_named(config, name, value):
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        config(**{"vocab_size": 8} | {name: value})
+
+
 @pytest.mark.parametrize("name, value", [
     ("completions", np.zeros(3)),
     ("mask", np.ones((2, 2))),
@@ -40,6 +58,7 @@ def test_take_and_concatenate():
     ("prompts", np.ones((3, 1), int)),
     ("terminated", np.ones(1, bool)),
     ("rows", np.arange(3)),
+    ("prompt_mask", np.ones((2, 2))),
 ])
 def test_bad_rollouts_are_named(name, value):
     with pytest.raises(ValueError, match=name):

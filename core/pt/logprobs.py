@@ -8,6 +8,42 @@ from __future__ import annotations
 
 import torch
 
+from core.sampling import check_distribution
+
+
+def sampling_logits(logits, temperature=1.0, top_k=None, top_p=1.0):
+    """Logits of the distribution that is sampled.
+
+    Divided by the temperature; then all but the `top_k` most probable tokens
+    are excluded; then all but the smallest set of most probable tokens that
+    holds at least `top_p` of what is left.  Tokens of equal probability stay
+    or go together.
+
+    Args:
+        logits: (..., V) float.
+        temperature: > 0.
+        top_k: ≥ 1, or None for all tokens.
+        top_p: in (0, 1].
+    Returns: (..., V) float; -1e9 for an excluded token, so that its
+        probability and its share of the entropy are exactly 0.
+    Raises: ValueError for arguments outside these ranges.
+    Source: top-k: Fan, Lewis, Dauphin 2018, arXiv:1805.04833; top-p:
+        Holtzman et al. 2020, arXiv:1904.09751.
+    """
+    check_distribution(temperature, top_k, top_p)
+    logits = logits / temperature
+    if top_k is not None and top_k < logits.shape[-1]:
+        least = logits.topk(top_k, dim=-1).values[..., -1:]
+        logits = logits.masked_fill(logits < least, -1e9)
+    if top_p < 1:
+        ordered = logits.sort(dim=-1, descending=True).values
+        probs = ordered.softmax(dim=-1)
+        before = probs.cumsum(dim=-1) - probs  # of the more probable tokens
+        kept = ordered.masked_fill(before >= top_p, torch.inf)
+        least = kept.amin(dim=-1, keepdim=True)
+        logits = logits.masked_fill(logits < least, -1e9)
+    return logits
+
 
 def token_logprobs(logits, tokens, temperature=1.0):
     """log π(token) under the distribution softmax(logits / temperature).
@@ -20,10 +56,7 @@ def token_logprobs(logits, tokens, temperature=1.0):
         temperature: > 0.
     Returns: (B, T) float, nats.
     """
-    if not temperature > 0:
-        raise ValueError(
-            f"temperature: expected a positive number, got {temperature}"
-        )
+    check_distribution(temperature)
     logprobs = torch.log_softmax(logits / temperature, dim=-1)
     return logprobs.gather(-1, tokens[..., None])[..., 0]
 

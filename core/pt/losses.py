@@ -7,6 +7,8 @@ estimate of ∇J, the gradient of the expected return.
 
 from __future__ import annotations
 
+import torch
+
 
 def policy_gradient_loss(logprobs, advantages, mask):
     """Minus the score-function objective: its gradient estimates -∇J.
@@ -84,6 +86,53 @@ def cross_entropy_loss(logprobs, mask):
     """
     _same_shape(logprobs=logprobs, mask=mask)
     return -(logprobs * mask).sum() / mask.sum().clamp(min=1)
+
+
+def clipped_surrogate(logprobs, old_logprobs, advantages, clip_low,
+                      clip_high):
+    """Per-token PPO objective, to maximise.
+
+    min(ρ A, clip(ρ, 1 - clip_low, 1 + clip_high) A),
+    ρ = exp(logprobs - old_logprobs)
+
+    Args:
+        logprobs: (B, T) float, nats; the gradient flows here.
+        old_logprobs, advantages: (B, T) float, constants.
+        clip_low, clip_high: ≥ 0, dimensionless.
+    Returns: (B, T) float.
+    Raises: ValueError where shapes differ or a bound is negative.
+    Source: Schulman et al. 2017, arXiv:1707.06347, eq. 7; the asymmetric
+        bounds: Yu et al. 2025 (DAPO), arXiv:2503.14476.
+    """
+    _same_shape(
+        logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages
+    )
+    if clip_low < 0 or clip_high < 0:
+        raise ValueError(
+            "clip_low, clip_high: expected at least 0, "
+            f"got {clip_low}, {clip_high}"
+        )
+    ratio = (logprobs - old_logprobs).exp()
+    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
+    return torch.minimum(ratio * advantages, clipped * advantages)
+
+
+def token_cross_entropy(logits, targets, mask):
+    """Mean negative log-likelihood of the targets under the mask.
+
+    -Σ mask log softmax(logits)[target] / Σ mask
+
+    Args:
+        logits: (..., C) float; the gradient flows here.
+        targets: (...) int in [0, C); anything where the mask is 0.
+        mask: (...) float, 1 where the target counts.
+    Returns: scalar, nats per target.
+    Raises: ValueError where the shapes of targets and mask differ.
+    """
+    _same_shape(targets=targets, mask=mask)
+    logprobs = torch.log_softmax(logits, dim=-1)
+    chosen = logprobs.gather(-1, targets[..., None])[..., 0]
+    return -(chosen * mask).sum() / mask.sum()
 
 
 def _same_shape(**tensors):

@@ -5,105 +5,134 @@ B batch, P prompt length, T completion length, V vocabulary.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
+from core.pt.logprobs import sampling_logits
+from core.sampling import check_arguments, finished
 from core.types import Rollout
 
+_KEPT_SHARE = 0.75  # the batch shrinks when so few of its rows go on
 
-@torch.no_grad()
+
+@torch.inference_mode()
 def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
-           temperature=1.0):
+           temperature=1.0, top_k=None, top_p=1.0, group_size=1,
+           prompt_mask=None, seed=None):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
     argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so
-    the same noise gives the same tokens in both frameworks.
+    the same noise gives the same tokens in both frameworks.  Each prompt is
+    read once for its group.  Completions that have ended leave the batch
+    while the others go on.
 
     Args:
         policy: a policy of `core.pt.models` or `core.tf.models`.
-        prompts: (B, P) int, P ≥ 1, token ids in [0, V).
+        prompts: (N, P) int, P ≥ 1, token ids in [0, V).
         max_length: T ≥ 1.
-        noise: (B, T, V) float, standard Gumbel; None is greedy.
+        noise: (B, T, V) float, standard Gumbel, B = N · group_size.
         eos_id: the token that ends a completion; None: all have length T.
         pad_id: fills a row after its EOS.
         temperature: > 0, of the distribution that is sampled.
+        top_k, top_p: what of it is kept, as in `logprobs.sampling_logits`.
+        group_size: G ≥ 1, completions of each prompt, one after the other.
+        prompt_mask: (N, P), 0 on padding at the left; None: no padding.
+        seed: int; the framework draws the noise itself, step by step, where
+            (B, T, V) is too large or nothing is compared.  Without `noise`
+            and `seed` the most probable token is taken.
     Returns: NumPy completions (B, T) int64, logprobs (B, T) nats under the
         sampled distribution, mask (B, T) up to and including the EOS.
+    Raises: ValueError for arguments outside these ranges.
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
-    prompts, noise = _checked(policy, prompts, max_length, noise, temperature)
-    weight = policy.embedding.weight
-    noise = torch.from_numpy(noise).to(weight)
-    logits, state = policy.start(
-        torch.from_numpy(prompts).to(weight.device), max_length
+    batch = check_arguments(
+        policy, prompts, max_length, noise, temperature, top_k, top_p,
+        group_size, prompt_mask, seed,
     )
-    done = torch.zeros(len(prompts), dtype=torch.bool, device=weight.device)
-    rows = []
+    weight = policy.embedding.weight
+    tensor = partial(torch.as_tensor, device=weight.device)
+    noise = None if noise is None else tensor(noise, dtype=weight.dtype)
+    mask = None if prompt_mask is None else tensor(prompt_mask)
+    generator = None
+    if seed is not None:
+        generator = torch.Generator(weight.device).manual_seed(seed)
+    logits, state = policy.start(
+        tensor(prompts, dtype=torch.int64), max_length, mask, group_size
+    )
+    rows = torch.arange(batch, device=weight.device)  # those in the batch
+    completions = rows.new_full((batch, max_length), pad_id)
+    logprobs = weight.new_zeros(batch, max_length)
+    done = torch.zeros_like(rows, dtype=torch.bool)
     for t in range(max_length):
-        logprobs = torch.log_softmax(logits / temperature, dim=-1)  # (B, V)
-        tokens = (logprobs + noise[:, t]).argmax(dim=-1)  # (B,)
-        chosen = logprobs.gather(-1, tokens[:, None])[:, 0]
-        tokens = tokens.masked_fill(done, pad_id)
-        rows.append((tokens, chosen.masked_fill(done, 0.0), ~done))
+        scores = torch.log_softmax(
+            sampling_logits(logits, temperature, top_k, top_p), dim=-1
+        )
+        here = None if noise is None else noise[rows, t]
+        tokens = _draw(scores, here, generator)
+        completions[rows, t] = tokens
+        logprobs[rows, t] = scores.gather(-1, tokens[:, None])[:, 0]
+        if t == max_length - 1:
+            break
         if eos_id is not None:
             done = done | (tokens == eos_id)
-        if done.all() or t == max_length - 1:
-            break
+            going = (~done).nonzero()[:, 0]
+            if not len(going):
+                break
+            if len(going) <= _KEPT_SHARE * len(rows):
+                state = policy.keep(state, going)
+                rows, tokens, done = rows[going], tokens[going], done[going]
         logits, state = policy.step(tokens, state)
-    out = [torch.stack(r, dim=1).cpu().numpy() for r in zip(*rows)]
-    fill = ((0, 0), (0, max_length - len(rows)))
-    return (
-        np.pad(out[0], fill, constant_values=pad_id),
-        np.pad(out[1], fill),
-        np.pad(out[2].astype(out[1].dtype), fill),
+    return finished(
+        completions.cpu().numpy(), logprobs.cpu().numpy(), eos_id, pad_id
     )
 
 
-def rollout(policy, env, rows, rng=None, temperature=1.0):
+def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1):
     """Answer prompts of an environment and collect the rewards.
 
     Args:
         policy: a policy of `core.pt.models` or `core.tf.models`.
         env: `core.envs.BatchedEnvironment`.
-        rows: (B,) int, which prompts; `env.sample` draws them.
+        rows: (N,) int, which prompts; `env.sample` draws them.
         rng: NumPy generator of the noise; None is greedy.
         temperature: > 0.
-    Returns: Rollout.
+        group_size: G ≥ 1, completions of each prompt, one after the other.
+    Returns: Rollout of N · G rows.
     """
-    prompts, noise = env.prompts[rows], None
+    rows, noise = np.asarray(rows), None
     if rng is not None:
-        noise = rng.gumbel(size=(len(rows), env.max_length, env.vocab_size))
+        noise = rng.gumbel(size=(
+            len(rows) * group_size, env.max_length, env.vocab_size
+        ))
+    prompt_mask = None if env.prompt_mask is None else env.prompt_mask[rows]
     completions, logprobs, mask = sample(
-        policy, prompts, env.max_length, noise, env.eos_id, env.pad_id,
-        temperature,
+        policy, env.prompts[rows], env.max_length, noise, env.eos_id,
+        env.pad_id, temperature, group_size=group_size,
+        prompt_mask=prompt_mask,
     )
+    rows = rows.repeat(group_size)
     ended = np.ones(len(rows), dtype=bool)
     if env.eos_id is not None:
         ended = ((completions == env.eos_id) & (mask > 0)).any(axis=1)
     rewards = env.rewards(completions, mask, rows)
-    return Rollout(prompts, completions, mask, logprobs, rewards, ended, rows)
+    return Rollout(
+        env.prompts[rows], completions, mask, logprobs, rewards, ended, rows,
+        None if env.prompt_mask is None else env.prompt_mask[rows],
+    )
 
 
-def _checked(policy, prompts, max_length, noise, temperature):
-    """The arguments as arrays, or an error that names the wrong one."""
-    prompts, vocab = np.asarray(prompts), policy.vocab_size
-    if prompts.ndim != 2 or not prompts.size or prompts.dtype.kind not in "iu":
-        raise ValueError(
-            f"prompts: expected int (B, P) with B, P ≥ 1, "
-            f"got {prompts.dtype} {prompts.shape}"
-        )
-    if prompts.min() < 0 or prompts.max() >= vocab:
-        raise ValueError(f"prompts: expected token ids in [0, {vocab})")
-    if not temperature > 0:
-        raise ValueError(
-            f"temperature: expected a positive number, got {temperature}"
-        )
-    if max_length < 1:
-        raise ValueError(f"max_length: expected at least 1, got {max_length}")
-    shape = (len(prompts), max_length, vocab)
-    noise = np.zeros(shape) if noise is None else np.asarray(noise)
-    if noise.shape != shape or not np.isfinite(noise).all():
-        raise ValueError(
-            f"noise: expected finite numbers {shape}, got {noise.shape}"
-        )
-    return prompts, noise
+def _draw(scores, noise, generator):
+    """Tokens (rows,) for log-probabilities (rows, V)."""
+    if noise is not None:
+        return (scores + noise).argmax(dim=-1)
+    if generator is None:
+        return scores.argmax(dim=-1)
+    # The distribution function inverted: one random number a row, not V.
+    total = scores.exp().cumsum(dim=-1)
+    share = 1 - torch.rand(
+        len(scores), 1, generator=generator, device=scores.device,
+        dtype=scores.dtype,
+    )  # in (0, 1]: a token of probability 0 is never reached
+    return torch.searchsorted(total, share * total[:, -1:])[:, 0]

@@ -1,6 +1,9 @@
-"""The policy-gradient trainer: sample, score, weigh, step."""
+"""The trainers: policy gradient (sample, score, weigh, step) and cross-entropy
+on given targets."""
 
 from __future__ import annotations
+
+from itertools import islice
 
 import numpy as np
 import torch
@@ -15,11 +18,11 @@ from core.pt.checkpoints import (
     set_moments,
     set_weights,
 )
-from core.pt.logprobs import entropy, token_logprobs
 from core.pt.losses import (
     entropy_loss,
     importance_weights,
     policy_gradient_loss,
+    token_cross_entropy,
     value_loss,
 )
 from core.pt.rollout import rollout
@@ -143,7 +146,9 @@ class PolicyGradientTrainer:
             batch.prompts, batch.completions, batch.mask, batch.logprobs, adv,
             adv if targets is None else targets,
         )]
-        loss, metrics = self._losses(*tensors, reused)
+        loss, metrics = self._losses(
+            *tensors, self._padding(batch), reused
+        )
         norms = self._descend(loss)
         self.updates += 1
         metrics["grad_norm"] = norms["policy"]
@@ -226,16 +231,28 @@ class PolicyGradientTrainer:
         if self.config.baseline == "learned":
             return self.models["baseline"](prompts).cpu().numpy()
         if self.config.baseline == "critic":
-            ids = torch.cat([prompts, self._tensor(batch.completions)], 1)
-            return self.policy(ids)[1][:, prompts.shape[1] - 1:].cpu().numpy()
+            ids = [torch.cat([prompts, self._tensor(batch.completions)], 1)]
+            padding = self._padding(batch)
+            if padding is not None:
+                ones = torch.ones_like(self._tensor(batch.mask))
+                ids.append(torch.cat([padding, ones], dim=1))
+            values = self.policy(*ids)[1]
+            return values[:, prompts.shape[1] - 1:].cpu().numpy()
         return None
 
-    def _losses(self, prompts, completions, mask, old, adv, targets, reused):
+    def _padding(self, batch):
+        """The prompts' mask as a tensor, None where nothing is padded."""
+        if batch.prompt_mask.all():
+            return None
+        return self._tensor(batch.prompt_mask)
+
+    def _losses(self, prompts, completions, mask, old, adv, targets,
+                prompt_mask, reused):
         """The loss of a batch and its metrics."""
         config, metrics = self.config, {}
-        logits, values = self.policy.score(prompts, completions)
-        logprobs = token_logprobs(logits, completions, config.temperature)
-        entropies = entropy(logits / config.temperature)
+        logprobs, entropies, values = self.policy.evaluate(
+            prompts, completions, mask, prompt_mask, config.temperature
+        )
         if reused:
             ratio = importance_weights(logprobs, old, mask)
             metrics["ess"] = ratio.mean() ** 2 / (ratio**2).mean()
@@ -272,6 +289,173 @@ class PolicyGradientTrainer:
         for optimizer in self.optimizers.values():
             optimizer.step()
         return norms
+
+
+class SupervisedTrainer:
+    """Cross-entropy on given targets: next tokens, masked tokens, labels.
+
+    Args:
+        model: of `core.pt.models` or `core.tf.models`; its logits are
+            trained, the values of a policy are left alone.
+        config: `core.types.SupervisedConfig`.
+    Attributes:
+        history: list of dicts, one a step: "step", "loss" (nats/target),
+            "grad_norm" (before clipping), "rate".
+    Source: weight decay outside the gradient: Loshchilov, Hutter 2019,
+        arXiv:1711.05101.
+    """
+
+    def __init__(self, model, config):
+        self.model, self.config = model, config
+        self.optimizer, self.history = adam(model), []
+
+    def train(self, batches, progress=True):
+        """Take a step on each batch, until `config.steps` are taken.
+
+        Args:
+            batches: iterable of (inputs, targets, mask), as for `step`; it
+                may end before, or never.
+            progress: show a bar.
+        Returns: the history.
+        """
+        left = max(self.config.steps - len(self.history), 0)
+        with tqdm(total=left, disable=not progress) as bar:
+            for batch in islice(batches, left):
+                metrics = self.step(*batch)
+                bar.update()
+                bar.set_postfix_str(f"loss {metrics['loss']:.3f}")
+        return self.history
+
+    def step(self, inputs, targets, mask):
+        """One step on a batch; returns its metrics.
+
+        Args:
+            inputs: tuple of what the model reads: ids (B, L), or ids and
+                attention_mask.
+            targets: (B, L) int, token ids or classes; (B,) for one class a
+                row.  Anything where the mask is 0.
+            mask: of the same shape, 1 where the target counts.
+        Raises: ValueError where shapes differ, a target is no class of the
+            model, or nothing counts; FloatingPointError where a gradient is
+            not finite (the weights are then as they were).
+        """
+        batch = self._batch(inputs, targets, mask)
+        self.optimizer.zero_grad()
+        loss = self._loss(*batch)
+        loss.backward()
+        norm = self._descend()
+        metrics = {
+            "step": len(self.history) + 1,
+            "loss": loss.item(),
+            "grad_norm": norm,
+            "rate": self.config.rate(len(self.history)),
+        }
+        self.history.append(metrics)
+        return metrics
+
+    def evaluate(self, batches):
+        """Mean loss over all targets of the batches, nats per target.
+
+        Raises: ValueError without batches, and as `step`.
+        """
+        total = count = 0
+        for batch in batches:
+            weight = float(np.sum(batch[2]))
+            with torch.no_grad():
+                loss = self._loss(*self._batch(*batch))
+            total, count = total + weight * float(loss), count + weight
+        if not count:
+            raise ValueError("batches: expected at least one")
+        return total / count
+
+    def save(self, path):
+        """Write all that a resumed training needs, whole or not at all."""
+        moments = get_moments(self.optimizer, self.model)
+        weights.write(path, (
+            _prefixed("weights.", get_weights(self.model))
+            | _prefixed("adam.", moments)
+        ), {"config": self.config.as_dict(), "history": self.history})
+
+    def load(self, path):
+        """Resume from `save`: the next step is the one that would follow.
+
+        Raises: FileNotFoundError; ValueError where the file is truncated, or
+            its weights or config are not this trainer's.
+        """
+        arrays, kept = weights.read(path)
+        if kept.get("config") != self.config.as_dict():
+            raise ValueError(
+                f"config: expected that of the checkpoint, "
+                f"{kept.get('config')}, got {self.config.as_dict()}"
+            )
+        set_weights(self.model, _under("weights.", arrays))
+        set_moments(
+            self.optimizer, self.model, _under("adam.", arrays),
+            len(kept["history"]),
+        )
+        self.history = kept["history"]
+
+    def _batch(self, inputs, targets, mask):
+        """The batch as tensors; ValueError where it is not one."""
+        targets, mask = _checked(self.model, inputs, targets, mask)
+        inputs = [x if x is None else self._tensor(x) for x in inputs]
+        return inputs, self._tensor(targets), self._tensor(mask)
+
+    def _tensor(self, array):
+        """NumPy to a tensor beside the model; floats in its precision."""
+        weight = next(self.model.parameters())
+        tensor = torch.from_numpy(np.asarray(array)).to(weight.device)
+        return tensor.to(weight) if tensor.is_floating_point() else tensor
+
+    def _loss(self, inputs, targets, mask):
+        outputs = self.model(*inputs)
+        logits = outputs[0] if isinstance(outputs, tuple) else outputs
+        return token_cross_entropy(logits, targets, mask)
+
+    def _descend(self):
+        """One clipped Adam step; the gradient's norm before it."""
+        step, group = len(self.history), self.optimizer.param_groups[0]
+        group["lr"] = rate = self.config.rate(step)
+        norm = torch.nn.utils.clip_grad_norm_(
+            group["params"], self.config.max_grad_norm
+        ).item()
+        if not np.isfinite(norm):
+            raise FloatingPointError(
+                f"step {step + 1}: expected a finite gradient, got norm {norm}"
+            )
+        with torch.no_grad():
+            for weight in group["params"]:
+                if weight.ndim > 1:
+                    weight.mul_(1 - rate * self.config.weight_decay)
+        self.optimizer.step()
+        return norm
+
+
+def _checked(model, inputs, targets, mask):
+    """Targets, 0 where the mask is, and the mask; ValueError where they do
+    not fit each other or the model."""
+    if not isinstance(inputs, (tuple, list)):
+        raise ValueError(
+            f"inputs: expected a tuple of arrays, got {type(inputs).__name__}"
+        )
+    targets, mask = np.asarray(targets), np.asarray(mask, dtype=np.float64)
+    if targets.shape != mask.shape:
+        raise ValueError(
+            f"mask: expected the shape of targets {targets.shape}, "
+            f"got {mask.shape}"
+        )
+    if not mask.sum() > 0:
+        raise ValueError("mask: expected at least one target that counts")
+    targets = np.where(mask > 0, targets, 0).astype(np.int64)
+    config, size = getattr(model, "config", None), model.vocab_size
+    if getattr(config, "head", "masked") != "masked":
+        size = config.num_labels
+    if not (0 <= targets.min() and targets.max() < size):
+        raise ValueError(
+            f"targets: expected ids in [0, {size}) where the mask is 1, got "
+            f"{targets.min()} to {targets.max()}"
+        )
+    return targets, mask
 
 
 def _prefixed(prefix, arrays):

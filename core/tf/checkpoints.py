@@ -6,16 +6,15 @@ loads.
 
 from __future__ import annotations
 
+import keras
+
 from core import weights
 
-# PyTorch's name of each Keras variable; a matrix is transposed on the way.
+# PyTorch's names of the variables of Keras's own layers, in Keras's order.
 _NAMES = {
-    "embeddings": "weight",
-    "lstm_cell.kernel": "weight_ih_l0",
-    "lstm_cell.recurrent_kernel": "weight_hh_l0",
-    "lstm_cell.bias": "bias_ih_l0",
-    "kernel": "weight",
-    "bias": "bias",
+    keras.layers.Embedding: ["weight"],
+    keras.layers.Dense: ["weight", "bias"],
+    keras.layers.LSTM: ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0"],
 }
 
 
@@ -24,7 +23,7 @@ def get_weights(model):
 
     Returns: dict, name to NumPy array; a matrix is (out, in).
     """
-    return {n: _turned(n, v.numpy()).copy() for n, v in _named(model)}
+    return {n: _turned(v, v.numpy()).copy() for n, v in _named(model)}
 
 
 def set_weights(model, arrays):
@@ -36,10 +35,10 @@ def set_weights(model, arrays):
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
     weights.check_names(arrays, {
-        n: _turned(n, v.numpy()).shape for n, v in _named(model)
+        n: _turned(v, v.numpy()).shape for n, v in _named(model)
     })
     for name, variable in _named(model):
-        variable.assign(_turned(name, arrays[name]))
+        variable.assign(_turned(variable, arrays[name]))
 
 
 def save_model(path, model):
@@ -73,7 +72,7 @@ def get_moments(optimizer, model):
         for key, slots in (("first", optimizer.first),
                            ("second", optimizer.second)):
             value = slots[variable.path].numpy()
-            moments[f"{key}.{name}"] = _turned(name, value).copy()
+            moments[f"{key}.{name}"] = _turned(variable, value).copy()
     return moments
 
 
@@ -83,7 +82,7 @@ def set_moments(optimizer, model, moments, steps):
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
     weights.check_names(moments, {
-        f"{key}.{name}": _turned(name, variable.numpy()).shape
+        f"{key}.{name}": _turned(variable, variable.numpy()).shape
         for name, variable in _named(model) for key in ("first", "second")
     })
     optimizer.iterations.assign(steps)
@@ -91,23 +90,29 @@ def set_moments(optimizer, model, moments, steps):
         for key, slots in (("first", optimizer.first),
                            ("second", optimizer.second)):
             slots[variable.path].assign(
-                _turned(name, moments[f"{key}.{name}"])
+                _turned(variable, moments[f"{key}.{name}"])
             )
 
 
-def _named(model):
+def _named(module, prefix=""):
     """PyTorch's name and the variable of everything that is trained."""
-    named = []
-    for layer in ("embedding", "lstm", "policy_head", "value_head"):
-        for variable in getattr(getattr(model, layer, None), "weights", ()):
-            key = variable.path.split("/")[-1]
-            if layer == "lstm":
-                key = f"lstm_cell.{key}"
-            named.append((f"{layer}.{_NAMES[key]}", variable))
-    return named
+    if isinstance(module, (list, dict)):
+        parts = module.items() if isinstance(module, dict) else enumerate(
+            module
+        )
+    else:
+        parts = [(k, v) for k, v in vars(module).items() if k[0] != "_"]
+    for key, part in parts:
+        name = f"{prefix}{key}"
+        if isinstance(part, keras.Variable):
+            yield name, part
+        elif type(part) in _NAMES:
+            for end, variable in zip(_NAMES[type(part)], part.weights):
+                yield f"{name}.{end}", variable
+        elif isinstance(part, (list, dict, keras.layers.Layer)):
+            yield from _named(part, f"{name}.")
 
 
-def _turned(name, array):
-    """Keras keeps matrices as (in, out), embeddings as PyTorch does."""
-    turned = array.ndim == 2 and not name.startswith("embedding")
-    return array.T if turned else array
+def _turned(variable, array):
+    """Keras's own layers keep a matrix as (in, out), PyTorch as (out, in)."""
+    return array.T if variable.path.endswith("kernel") else array

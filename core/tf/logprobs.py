@@ -8,6 +8,43 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from core.sampling import check_distribution
+
+
+def sampling_logits(logits, temperature=1.0, top_k=None, top_p=1.0):
+    """Logits of the distribution that is sampled.
+
+    Divided by the temperature; then all but the `top_k` most probable tokens
+    are excluded; then all but the smallest set of most probable tokens that
+    holds at least `top_p` of what is left.  Tokens of equal probability stay
+    or go together.
+
+    Args:
+        logits: (..., V) float.
+        temperature: > 0.
+        top_k: ≥ 1, or None for all tokens.
+        top_p: in (0, 1].
+    Returns: (..., V) float; -1e9 for an excluded token, so that its
+        probability and its share of the entropy are exactly 0.
+    Raises: ValueError for arguments outside these ranges.
+    Source: top-k: Fan, Lewis, Dauphin 2018, arXiv:1805.04833; top-p:
+        Holtzman et al. 2020, arXiv:1904.09751.
+    """
+    check_distribution(temperature, top_k, top_p)
+    logits = logits / temperature
+    excluded = tf.constant(-1e9, logits.dtype)
+    if top_k is not None and top_k < logits.shape[-1]:
+        least = tf.math.top_k(logits, top_k).values[..., -1:]
+        logits = tf.where(logits < least, excluded, logits)
+    if top_p < 1:
+        ordered = tf.sort(logits, direction="DESCENDING")
+        probs = tf.nn.softmax(ordered)
+        before = tf.cumsum(probs, axis=-1, exclusive=True)
+        kept = tf.where(before >= top_p, ordered.dtype.max, ordered)
+        least = tf.reduce_min(kept, axis=-1, keepdims=True)
+        logits = tf.where(logits < least, excluded, logits)
+    return logits
+
 
 def token_logprobs(logits, tokens, temperature=1.0):
     """log π(token) under the distribution softmax(logits / temperature).
@@ -20,12 +57,9 @@ def token_logprobs(logits, tokens, temperature=1.0):
         temperature: > 0.
     Returns: (B, T) float, nats.
     """
-    if not temperature > 0:
-        raise ValueError(
-            f"temperature: expected a positive number, got {temperature}"
-        )
+    check_distribution(temperature)
     logprobs = tf.nn.log_softmax(logits / temperature, axis=-1)
-    return tf.gather(logprobs, tokens, batch_dims=2)
+    return tf.gather(logprobs, tokens, batch_dims=len(tokens.shape))
 
 
 def entropy(logits):

@@ -92,6 +92,53 @@ def cross_entropy_loss(logprobs, mask):
     return -tf.reduce_sum(logprobs * mask) / count
 
 
+def clipped_surrogate(logprobs, old_logprobs, advantages, clip_low,
+                      clip_high):
+    """Per-token PPO objective, to maximise.
+
+    min(ρ A, clip(ρ, 1 - clip_low, 1 + clip_high) A),
+    ρ = exp(logprobs - old_logprobs)
+
+    Args:
+        logprobs: (B, T) float, nats; the gradient flows here.
+        old_logprobs, advantages: (B, T) float, constants.
+        clip_low, clip_high: ≥ 0, dimensionless.
+    Returns: (B, T) float.
+    Raises: ValueError where shapes differ or a bound is negative.
+    Source: Schulman et al. 2017, arXiv:1707.06347, eq. 7; the asymmetric
+        bounds: Yu et al. 2025 (DAPO), arXiv:2503.14476.
+    """
+    _same_shape(
+        logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages
+    )
+    if clip_low < 0 or clip_high < 0:
+        raise ValueError(
+            "clip_low, clip_high: expected at least 0, "
+            f"got {clip_low}, {clip_high}"
+        )
+    ratio = tf.exp(logprobs - old_logprobs)
+    clipped = tf.clip_by_value(ratio, 1 - clip_low, 1 + clip_high)
+    return tf.minimum(ratio * advantages, clipped * advantages)
+
+
+def token_cross_entropy(logits, targets, mask):
+    """Mean negative log-likelihood of the targets under the mask.
+
+    -Σ mask log softmax(logits)[target] / Σ mask
+
+    Args:
+        logits: (..., C) float; the gradient flows here.
+        targets: (...) int in [0, C); anything where the mask is 0.
+        mask: (...) float, 1 where the target counts.
+    Returns: scalar, nats per target.
+    Raises: ValueError where the shapes of targets and mask differ.
+    """
+    _same_shape(targets=targets, mask=mask)
+    logprobs = tf.nn.log_softmax(logits)
+    chosen = tf.gather(logprobs, targets, batch_dims=len(targets.shape))
+    return -tf.reduce_sum(chosen * mask) / tf.reduce_sum(mask)
+
+
 def _same_shape(**tensors):
     shapes = {name: tuple(t.shape) for name, t in tensors.items()}
     if len(set(shapes.values())) > 1:

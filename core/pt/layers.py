@@ -1,0 +1,47 @@
+"""The layers of GPT-2, under its names of the weights.
+
+M tokens, D width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Block(nn.Module):
+    """One layer of GPT-2: attention, then an MLP, each added to its input."""
+
+    def __init__(self, config):
+        super().__init__()
+        width, inner = config.n_embd, config.n_inner or 4 * config.n_embd
+        self.ln_1 = nn.LayerNorm(width, config.layer_norm_epsilon)
+        self.attn = nn.ModuleDict({
+            "c_attn": Conv1D(width, 3 * width), "c_proj": Conv1D(width, width)
+        })
+        self.ln_2 = nn.LayerNorm(width, config.layer_norm_epsilon)
+        self.mlp = nn.ModuleDict({
+            "c_fc": Conv1D(width, inner), "c_proj": Conv1D(inner, width)
+        })
+
+    def forward(self, x, attend):
+        """x (M, D); `attend` maps queries, keys, values (M, 3D) to (M, D)."""
+        x = x + self.attn["c_proj"](attend(self.attn["c_attn"](self.ln_1(x))))
+        hidden = functional.gelu(
+            self.mlp["c_fc"](self.ln_2(x)), approximate="tanh"
+        )
+        return x + self.mlp["c_proj"](hidden)
+
+
+class Conv1D(nn.Module):
+    """GPT-2's name for a linear map whose weight is (in, out)."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+
+    def forward(self, x):
+        """(M, in) to (M, out)."""
+        return torch.addmm(self.bias, x, self.weight)

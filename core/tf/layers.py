@@ -1,0 +1,97 @@
+"""The layers of GPT-2, under its names of the weights, and those of PyTorch
+that Keras names or shapes in another way.
+
+M tokens, D width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import tensorflow as tf
+
+
+class Block(keras.layers.Layer):
+    """One layer of GPT-2: attention, then an MLP, each added to its input."""
+
+    def __init__(self, config, dtype="float32"):
+        super().__init__(dtype=dtype)
+        width, inner = config.n_embd, config.n_inner or 4 * config.n_embd
+        self.ln_1 = LayerNorm(width, config.layer_norm_epsilon, dtype)
+        self.attn = {
+            "c_attn": Conv1D(width, 3 * width, dtype),
+            "c_proj": Conv1D(width, width, dtype),
+        }
+        self.ln_2 = LayerNorm(width, config.layer_norm_epsilon, dtype)
+        self.mlp = {
+            "c_fc": Conv1D(width, inner, dtype),
+            "c_proj": Conv1D(inner, width, dtype),
+        }
+
+    def call(self, x, attend):
+        """x (M, D); `attend` maps queries, keys, values (M, 3D) to (M, D)."""
+        x = x + self.attn["c_proj"](attend(self.attn["c_attn"](self.ln_1(x))))
+        hidden = _gelu_tanh(self.mlp["c_fc"](self.ln_2(x)))
+        return x + self.mlp["c_proj"](hidden)
+
+
+def _gelu_tanh(x):
+    # Written out: `tf.nn.gelu` rounds its constant to float32.
+    inner = (2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)
+    return 0.5 * x * (1 + tf.tanh(inner))
+
+
+class Conv1D(keras.layers.Layer):
+    """GPT-2's name for a linear map whose weight is (in, out)."""
+
+    def __init__(self, inputs, outputs, dtype="float32"):
+        super().__init__(dtype=dtype)
+        self.weight = self.add_weight(shape=(inputs, outputs), name="weight")
+        self.bias = self.add_weight(shape=(outputs,), name="bias")
+
+    def call(self, x):
+        """(M, in) to (M, out)."""
+        return tf.matmul(x, self.weight) + self.bias
+
+
+class Linear(keras.layers.Layer):
+    """PyTorch's linear map: its weight is (out, in)."""
+
+    def __init__(self, inputs, outputs, dtype="float32"):
+        super().__init__(dtype=dtype)
+        self.weight = self.add_weight(shape=(outputs, inputs), name="weight")
+        self.bias = self.add_weight(shape=(outputs,), name="bias")
+
+    def call(self, x):
+        """(..., in) to (..., out)."""
+        return tf.matmul(x, self.weight, transpose_b=True) + self.bias
+
+
+class Embedding(keras.layers.Layer):
+    """A table of vectors, one a row."""
+
+    def __init__(self, rows, width, dtype="float32"):
+        super().__init__(dtype=dtype)
+        self.weight = self.add_weight(shape=(rows, width), name="weight")
+
+    def call(self, ids):
+        """(...) int to (..., width)."""
+        return tf.gather(self.weight, ids)
+
+
+class LayerNorm(keras.layers.Layer):
+    """Layer normalisation with PyTorch's names of the weights."""
+
+    def __init__(self, width, epsilon, dtype="float32"):
+        super().__init__(dtype=dtype)
+        self.weight = self.add_weight(shape=(width,), name="weight")
+        self.bias = self.add_weight(shape=(width,), name="bias")
+        self.epsilon = epsilon
+
+    def call(self, x):
+        """(..., width) to the same shape."""
+        centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+        variance = tf.reduce_mean(centred**2, axis=-1, keepdims=True)
+        scaled = centred * tf.math.rsqrt(variance + self.epsilon)
+        return scaled * self.weight + self.bias
