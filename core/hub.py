@@ -1,0 +1,425 @@
+"""Model directories in Hugging Face's layout: config.json, model.safetensors
+and the tokenizer's files, read and written without a framework.
+
+An option that would change what a model computes is refused, not ignored,
+and so is any weight that is missing, left over or of another shape.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import ml_dtypes  # noqa: F401  with it NumPy reads bfloat16
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from core.types import BERTConfig, GPTConfig
+from core.weights import check_names
+
+# What is downloaded: no code, no pickle, no second copy of the weights.
+FILES = [
+    "config.json", "generation_config.json", "model*.safetensors",
+    "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "merges.txt", "vocab.txt",
+]
+CONFIGS = {"gpt2": GPTConfig, "bert": BERTConfig}
+HEADS = {
+    "masked": "BertForMaskedLM",
+    "sequence": "BertForSequenceClassification",
+    "token": "BertForTokenClassification",
+}
+# What `core` computes: the value that transformers assumes comes first.
+COMPUTED = {
+    "gpt2": {
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "add_cross_attention": (False,),
+        "tie_word_embeddings": (True,),
+    },
+    "bert": {
+        "hidden_act": ("gelu",),
+        "position_embedding_type": ("absolute",),
+        "is_decoder": (False,),
+        "add_cross_attention": (False,),
+        "tie_word_embeddings": (True,),
+    },
+}
+# Without these a file would mean the size of the published GPT-2 or BERT.
+SIZES = {
+    "gpt2": ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"),
+    "bert": (
+        "vocab_size", "hidden_size", "num_hidden_layers",
+        "num_attention_heads", "intermediate_size", "max_position_embeddings",
+    ),
+}
+NO_DROPOUT = {
+    "gpt2": ("resid_pdrop", "embd_pdrop", "attn_pdrop"),
+    "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+}
+# The rest of the names in a published checkpoint, by what becomes of them.
+RENAMED = {
+    "gpt2": ((r"^(wte|wpe|h|ln_f)\.", r"transformer.\1."),),
+    "bert": (
+        (r"^(embeddings|encoder|pooler)\.", r"bert.\1."),
+        (r"LayerNorm\.gamma$", "LayerNorm.weight"),
+        (r"LayerNorm\.beta$", "LayerNorm.bias"),
+    ),
+}
+DROPPED = {  # buffers, and the head for pairs of sentences
+    "gpt2": r"\.attn\.(bias|masked_bias)$",
+    "bert": r"^(bert\.embeddings\.position_ids$|cls\.seq_relationship\.)",
+}
+TIED = {  # one array under two names
+    "lm_head.weight": "transformer.wte.weight",
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+
+
+def folder(name):
+    """The directory of a model, downloaded where `name` is one on the hub.
+
+    Args:
+        name: a directory, or a name on huggingface.co such as "gpt2".
+    Returns: Path.
+    Raises: FileNotFoundError where there is neither; it says which files to
+        put where.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(
+            str(name), allow_patterns=FILES
+        ))
+    except Exception as error:  # the hub and its HTTP client: no narrower
+        reason = str(error).strip().split("\n")[0]
+        raise FileNotFoundError(
+            f"name: there is no directory {str(name)!r}, and it could not be "
+            f"downloaded ({reason}); put config.json, model.safetensors and "
+            f"tokenizer.json of the model into {Path(name).absolute()}"
+        ) from error
+
+
+def read_config(directory, head=None, num_labels=None):
+    """The sizes of a model, from its config.json.
+
+    Args:
+        directory: path.
+        head: of a BERT, where it is not to be the checkpoint's own.
+        num_labels: of a head "sequence" or "token", likewise.
+    Returns: GPTConfig or BERTConfig; for any other architecture the whole
+        file as a dict.
+    Raises: FileNotFoundError; ValueError where the file cannot be read or
+        asks for what `core` does not compute.
+    """
+    path = Path(directory) / "config.json"
+    options = _read_json(path)
+    kind = options.get("model_type")
+    if kind != "bert" and (head, num_labels) != (None, None):
+        raise ValueError(
+            f"head, num_labels: only a BERT has them, {path} is of {kind!r}"
+        )
+    if kind not in CONFIGS:
+        return options
+    for name, values in COMPUTED[kind].items():
+        if options.get(name, values[0]) not in values:
+            raise ValueError(
+                f"{name}: expected {' or '.join(map(repr, values))} in "
+                f"{path}, got {options[name]!r}, which core does not compute"
+            )
+    found = _sizes(kind, options, path)
+    if kind == "bert":
+        own_head, own_labels = _own_head(options)
+        found["head"] = own_head if head is None else head
+        found["num_labels"] = own_labels if num_labels is None else num_labels
+        if found["head"] is None:
+            raise ValueError(
+                f"head: expected one of {tuple(HEADS)}, as {path} is of "
+                f"{options.get('architectures')}"
+            )
+        if found["head"] == "masked" and num_labels is not None:
+            raise ValueError('num_labels: a head "masked" has none')
+    try:
+        return CONFIGS[kind](**found)
+    except ValueError as error:
+        raise ValueError(f"{error} ({path})") from error
+
+
+def read_weights(directory, config, shapes):
+    """The weights of a GPT or BERT, under the names that `core` has for them.
+
+    Args:
+        directory: path.
+        config: what `read_config` gave for it.
+        shapes: dict, name to shape, of the model that will take them.
+    Returns: dict, name to array, half precision as float32.  A value head
+        without a file, and the head of a BERT that is not the checkpoint's,
+        are left out.
+    Raises: FileNotFoundError; ValueError where a file is damaged, a name
+        missing or extra, or a shape differs.
+    """
+    directory = Path(directory)
+    kind = "gpt2" if isinstance(config, GPTConfig) else "bert"
+    found = {}
+    for path in weight_files(directory):
+        found |= _our_names(_read_arrays(path), kind)
+    _untie(found, directory)
+    if kind == "gpt2":
+        values = read_value_head(directory)
+        found |= values
+        shapes = {n: s for n, s in shapes.items()
+                  if values or not n.startswith("value_head.")}
+    else:
+        own = _own_head(_read_json(directory / "config.json"))
+        found, shapes = _fit_head(found, shapes, config, own)
+    try:
+        check_names(found, shapes)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} (in {directory}, against its config.json)"
+        ) from error
+    return found
+
+
+def write(directory, config, arrays, tokenizer=None):
+    """Write a model as `transformers` reads it, whole or not at all.
+
+    Args:
+        directory: path; made where it does not exist.  Files of other names
+            that lie there stay.
+        config: GPTConfig or BERTConfig.
+        arrays: dict, name to array; the value head gets a file of its own,
+            as `transformers` knows none.
+        tokenizer: one that can be saved, or None.
+    Raises: ValueError for a tokenizer that has no files or does not fit.
+    """
+    check_tokenizer(tokenizer, config.vocab_size)
+    body = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
+    heads = {n: body.pop(n) for n in arrays if n.startswith("value_head.")}
+    options = _options(config) | {
+        "dtype": str(next(iter(body.values())).dtype)
+    }
+    with aside(directory) as new:
+        text = json.dumps(options, indent=2)
+        (new / "config.json").write_text(text + "\n", encoding="utf-8")
+        save_file(body, new / "model.safetensors", {"format": "pt"})
+        if heads:
+            write_value_head(new, heads)
+        if tokenizer is not None:
+            tokenizer.save(new)
+
+
+def weight_files(directory):
+    """The safetensors files of a directory, one or those of an index.
+
+    Raises: FileNotFoundError where one is missing; ValueError for an index
+        that points out of the directory.
+    """
+    directory = Path(directory)
+    whole = directory / "model.safetensors"
+    index = directory / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        raise FileNotFoundError(
+            f"{whole} does not exist; put the model's weights there "
+            "(pickled ones, pytorch_model.bin, are not read)"
+        )
+    names = sorted(set(_read_json(index).get("weight_map", {}).values()))
+    for name in names:
+        if Path(name).name != name:
+            raise ValueError(f"{index}: expected plain names, got {name!r}")
+        if not (directory / name).is_file():
+            raise FileNotFoundError(
+                f"{directory / name} does not exist, but {index.name} names it"
+            )
+    return [directory / name for name in names]
+
+
+def write_value_head(directory, arrays):
+    """Write value_head.safetensors into a directory."""
+    save_file(arrays, Path(directory) / "value_head.safetensors")
+
+
+def read_value_head(directory):
+    """Arrays of value_head.safetensors by name, none without the file."""
+    path = Path(directory) / "value_head.safetensors"
+    return _read_arrays(path) if path.exists() else {}
+
+
+@contextmanager
+def aside(directory):
+    """A new directory whose files take their places when all are written.
+
+    An error or a crash before that leaves what was in `directory` as it was.
+    After it each file is replaced whole, and those that are still to come
+    lie in .writing-*.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
+    try:
+        yield new
+        for path in new.iterdir():
+            path.chmod(0o644)  # safetensors lets only the owner read
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    except BaseException:
+        shutil.rmtree(new)
+        raise
+    for path in sorted(new.iterdir()):
+        os.replace(path, directory / path.name)
+    new.rmdir()
+
+
+def check_tokenizer(tokenizer, vocab_size):
+    """Raise ValueError unless a tokenizer can be saved beside a model."""
+    if tokenizer is None:
+        return
+    if not hasattr(tokenizer, "save"):
+        raise ValueError(
+            "tokenizer: expected a ByteBPETokenizer or PretrainedTokenizer, "
+            f"got {type(tokenizer).__name__}, which has no files"
+        )
+    if len(tokenizer) > vocab_size:
+        raise ValueError(
+            f"tokenizer: expected at most the model's {vocab_size} tokens, "
+            f"got {len(tokenizer)}"
+        )
+
+
+def check_tokenizer_file(directory, vocab_size):
+    """Raise ValueError where tokenizer.json has ids that a model lacks."""
+    from tokenizers import Tokenizer
+
+    path = Path(directory) / "tokenizer.json"
+    if not path.exists():
+        return
+    try:
+        ids = Tokenizer.from_file(str(path)).get_vocab().values()
+    except Exception as error:  # `tokenizers` raises nothing narrower
+        raise ValueError(f"{path}: cannot be read ({error})") from error
+    if max(ids, default=0) >= vocab_size:
+        raise ValueError(
+            f"{path}: expected token ids below the model's vocab_size "
+            f"{vocab_size}, got {max(ids)}"
+        )
+
+
+def _read_json(path):
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist; put the model's {path.name} there"
+        )
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected an object, got {found!r:.40}")
+    return found
+
+
+def _sizes(kind, options, path):
+    """The fields of a config that a file gives; ints where they must be."""
+    for name in SIZES[kind]:
+        if type(options.get(name)) is not int:
+            raise ValueError(
+                f"{name}: expected an integer in {path}, "
+                f"got {options.get(name)!r}"
+            )
+    names = {f.name for f in fields(CONFIGS[kind])} - {"head", "num_labels"}
+    return {name: options[name] for name in names & set(options)}
+
+
+def _own_head(options):
+    """Head and labels of the BERT that a config.json describes."""
+    names = {name: head for head, name in HEADS.items()}
+    names["BertForPreTraining"] = "masked"
+    architecture = (options.get("architectures") or [None])[0]
+    labels = options.get("num_labels") or len(options.get("id2label") or "12")
+    return names.get(architecture), labels
+
+
+def _fit_head(found, shapes, config, own):
+    """Arrays and shapes without what only one of the two heads has."""
+    if (config.head, config.num_labels) != own:
+        found = {n: a for n, a in found.items() if n.startswith("bert.")}
+        # A pooler that is there is kept; nothing else of a head is.
+        shapes = {
+            n: s for n, s in shapes.items()
+            if n.startswith(("bert.embeddings.", "bert.encoder."))
+            or n in found
+        }
+    if config.head != "sequence":  # which alone reads the pooler
+        found = {n: a for n, a in found.items()
+                 if not n.startswith("bert.pooler.")}
+    return found, shapes
+
+
+def _read_arrays(path):
+    """Name to array of one file; what is not double precision as float32."""
+    try:
+        with safe_open(path, framework="np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is truncated or no safetensors file ({error})"
+        ) from error
+    for name, array in arrays.items():
+        if array.dtype not in (np.float32, np.float64):
+            array = arrays[name] = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {name} is not finite")
+    return arrays
+
+
+def _our_names(arrays, kind):
+    """A published checkpoint under the names that `core` has."""
+    found = {}
+    for name, array in arrays.items():
+        for pattern, new in RENAMED[kind]:
+            name = re.sub(pattern, new, name)
+        if not re.search(DROPPED[kind], name):
+            found[name] = array
+    return found
+
+
+def _untie(found, directory):
+    """Keep one of two names of an array, in place; both must be equal."""
+    for name, kept in TIED.items():
+        if name not in found:
+            continue
+        array = found.pop(name)
+        if not np.array_equal(found.setdefault(kept, array), array):
+            raise ValueError(
+                f"{name}: expected the same numbers as {kept} in "
+                f"{directory}, as core computes with one array for both"
+            )
+
+
+def _options(config):
+    """config.json of a model, with what `transformers` has to know."""
+    options = asdict(config)
+    kind = "gpt2" if isinstance(config, GPTConfig) else "bert"
+    names = ["GPT2LMHeadModel"]
+    if kind == "bert":
+        names = [HEADS[options.pop("head")]]
+        labels = [f"LABEL_{i}" for i in range(options.pop("num_labels"))]
+        options["id2label"] = dict(enumerate(labels))
+        options["label2id"] = {label: i for i, label in enumerate(labels)}
+    computed = {n: values[0] for n, values in COMPUTED[kind].items()}
+    computed |= dict.fromkeys(NO_DROPOUT[kind], 0.0)
+    return {"model_type": kind, "architectures": names} | computed | options

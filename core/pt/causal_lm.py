@@ -1,0 +1,335 @@
+"""Any causal language model of `transformers` as a policy.  There is no
+TensorFlow twin: `transformers` has these models in PyTorch alone.
+
+N prompts, B completions, B / N of each prompt one after the other; L sequence
+length, P prompt, T completion, V vocabulary, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from core import hub
+from core.pt.attention import pack, unpack
+from core.pt.logprobs import entropy, sampling_logits, token_logprobs
+from core.weights import check_names
+
+LOGITS_AT_ONCE = 2**24  # of larger vocabularies, scored in chunks
+
+
+@dataclass
+class Read:
+    """What a `CausalLM` has read.
+
+    cache: `transformers`' own, of whatever kind the architecture has.
+    mask: (B, L) int, 0 on padding; None: no padding.
+    positions: (B,) int, of the next token.
+    """
+
+    cache: object
+    mask: torch.Tensor | None
+    positions: torch.Tensor
+
+
+class CausalLM(nn.Module):
+    """A model of `transformers` with the interface of `core.pt.models.GPT`.
+
+    Qwen, Llama, GPT-NeoX and the like: prompts are read once for all
+    completions of a group, by `transformers`' own cache, and there is no
+    dropout.  A value head, which starts at zero, reads the last layer.
+
+    Args:
+        folder: directory with config.json and model.safetensors; nothing
+            is downloaded, and no code in it is run.
+        dtype: "float32" or "float64".
+    Raises: ValueError where `transformers` has no such causal language
+        model, or weights are missing, left over or of another shape.
+    """
+
+    def __init__(self, folder, dtype="float32"):
+        if dtype not in ("float32", "float64"):
+            raise ValueError(
+                f'dtype: expected "float32" or "float64", got {dtype!r}'
+            )
+        super().__init__()
+        self.model = _from_folder(folder, getattr(torch, dtype))
+        self.eval()
+        with torch.no_grad():
+            ids = torch.arange(8)[None] % len(self.embedding.weight)
+            out = self.model(ids, use_cache=True)
+            if getattr(out, "past_key_values", None) is None:
+                raise ValueError(
+                    f"name: {type(self.model).__name__} of {folder} keeps no "
+                    "keys and values, without which it cannot be sampled here"
+                )
+            # Some architectures scale or cap what their head computes.
+            features = self.model.base_model(ids).last_hidden_state
+            self.plain_head = torch.equal(self._head()(features), out.logits)
+        self.vocab_size = out.logits.shape[-1]
+        self.value_head = nn.Linear(features.shape[-1], 1).to(features)
+        self._set_value_head(folder)
+
+    @property
+    def embedding(self):
+        """The token embedding."""
+        return self.model.get_input_embeddings()
+
+    def train(self, mode=True):
+        """As always, but for dropout, of which there is none."""
+        super().train(mode)
+        self.model.eval()
+        return self
+
+    def forward(self, ids, attention_mask=None):
+        """Logits of the next token and value of the state, at each position.
+
+        Args:
+            ids: (B, L) int, token ids.
+            attention_mask: (B, L), 0 on padding at either side; there the
+                outputs mean nothing.
+        Returns: logits (B, L, V), values (B, L).
+        """
+        positions = torch.arange(ids.shape[1], device=ids.device)[None]
+        mask = _mask(attention_mask)
+        if mask is not None:
+            positions = _positions(mask)
+        source, features, _ = self._read(ids, mask, positions)
+        return self._logits(source), self.value_head(features)[..., 0]
+
+    def score(self, prompts, completions, prompt_mask=None):
+        """Logits and values of the states in which completions were chosen.
+
+        Args:
+            prompts: (N, P) int.
+            completions: (B, T) int; row i answers prompt i // (B / N).
+            prompt_mask: (N, P), 0 on padding at the left; None: no padding.
+        Returns: logits (B, T, V), values (B, T); position t sees the prompt
+            and the tokens before t.
+        Raises: ValueError for an empty prompt.
+        """
+        source, features = self._states(prompts, completions, prompt_mask)
+        return self._logits(source), self.value_head(features)[..., 0]
+
+    def evaluate(self, prompts, completions, mask=None, prompt_mask=None,
+                 temperature=1.0, top_k=None, top_p=1.0):
+        """Log-probabilities, entropies and values along completions.
+
+        Args:
+            prompts, completions, prompt_mask: as for `score`.
+            mask: (B, T), 1 up to and including the first EOS; what is behind
+                gets no logits.  None: all ones.
+            temperature, top_k, top_p: the sampler's.
+        Returns: logprobs, entropies (nats) and values, each (B, T), 0 where
+            the mask is 0.
+        """
+        source, features = self._states(prompts, completions, prompt_mask)
+        index = None
+        if mask is not None:
+            index = (mask > 0).flatten().nonzero()[:, 0]
+        values = pack(self.value_head(features).flatten(), index)
+        source = pack(source.flatten(0, 1), index)
+        tokens = pack(completions.reshape(-1), index)
+        rows = max(1, LOGITS_AT_ONCE // self.vocab_size)
+        score = partial(
+            self._token_scores, temperature=temperature, top_k=top_k,
+            top_p=top_p,
+        )
+        if len(tokens) > rows and torch.is_grad_enabled():
+            # The backward pass computes a chunk's logits again.
+            score = partial(checkpoint, score, use_reentrant=False)
+        chunks = zip(source.split(rows), tokens.split(rows))
+        scores = zip(*[score(*chunk) for chunk in chunks])
+        return tuple(
+            unpack(flat, index, completions.numel()).view(completions.shape)
+            for flat in (*map(torch.cat, scores), values)
+        )
+
+    def start(self, prompts, max_length, prompt_mask=None, group_size=1):
+        """Read the prompts (N, P): logits of token 0 (B, V) and the state."""
+        source, _, state = self._start(
+            prompts, max_length, prompt_mask, group_size
+        )
+        return self._logits(source[:, 0]), state
+
+    def step(self, tokens, state):
+        """Read one token (B,): logits of the next (B, V) and the state."""
+        source, _, state = self._go_on(tokens[:, None], state)
+        return self._logits(source[:, 0]), state
+
+    def keep(self, state, rows):
+        """The state of some rows (int tensor), to go on with them alone.
+
+        `transformers` changes its cache in place: the old state is gone.
+        """
+        state.cache.batch_select_indices(rows)
+        mask = None if state.mask is None else state.mask[rows]
+        return Read(state.cache, mask, state.positions[rows])
+
+    def save(self, folder, tokenizer=None):
+        """Write a directory as `core.pt.pretrained.save` does."""
+        hub.check_tokenizer(tokenizer, self.vocab_size)
+        with hub.aside(folder) as new:
+            # One file, so that an older one does not hide the new.
+            self.model.save_pretrained(new, max_shard_size="1TB")
+            hub.write_value_head(new, {
+                f"value_head.{name}": p.detach().cpu().numpy()
+                for name, p in self.value_head.named_parameters()
+            })
+            if tokenizer is not None:
+                tokenizer.save(new)
+
+    def _head(self):
+        return self.model.get_output_embeddings() or nn.Identity()
+
+    def _logits(self, source):
+        """Logits (..., V) of what `_read` returns first."""
+        return self._head()(source) if self.plain_head else source
+
+    def _token_scores(self, source, tokens, temperature, top_k, top_p):
+        logits = self._logits(source)  # (chunk, V)
+        logits = sampling_logits(logits, temperature, top_k, top_p)
+        return token_logprobs(logits, tokens), entropy(logits)
+
+    def _states(self, prompts, completions, prompt_mask):
+        """What gives the logits (B, T, ...) in which completions were
+        chosen, and the features (B, T, D)."""
+        if prompts.shape[1] < 1:
+            raise ValueError("prompts: expected (N, P) with P ≥ 1")
+        if len(completions) % len(prompts):
+            raise ValueError(
+                f"completions: expected a multiple of the {len(prompts)} "
+                f"prompts, got {len(completions)} rows"
+            )
+        source, features, state = self._start(
+            prompts, completions.shape[1] - 1, prompt_mask,
+            len(completions) // len(prompts),
+        )
+        if completions.shape[1] == 1:
+            return source, features
+        rest, more, _ = self._go_on(completions[:, :-1], state)
+        return torch.cat([source, rest], 1), torch.cat([features, more], 1)
+
+    def _start(self, prompts, new_tokens, prompt_mask, group_size):
+        """Read each prompt (N, P) once, for all of its group."""
+        length = prompts.shape[1] + new_tokens
+        limit = getattr(
+            self.model.config.get_text_config(), "max_position_embeddings",
+            None,
+        )
+        if limit is not None and length > limit:
+            raise ValueError(
+                f"prompts: expected prompt and completion within the model's "
+                f"{limit} positions, got {length} tokens"
+            )
+        mask = _mask(prompt_mask)
+        if mask is None:
+            positions = torch.arange(prompts.shape[1], device=prompts.device)
+            positions = positions.expand(prompts.shape)
+        else:
+            positions = _positions(mask)
+        source, features, cache = self._read(prompts, mask, positions, last=1)
+        if mask is not None and not bool(features.isfinite().all()):
+            raise ValueError(
+                f"prompt_mask: {type(self.model).__name__} of `transformers` "
+                f"computes no numbers behind padding in {features.dtype}; "
+                'take dtype="float32", or prompts of one length'
+            )
+        repeat = partial(
+            torch.repeat_interleave, repeats=group_size, dim=0
+        )
+        cache.batch_repeat_interleave(group_size)
+        state = Read(
+            cache, None if mask is None else repeat(mask),
+            repeat(positions[:, -1]) + 1,
+        )
+        return repeat(source), repeat(features), state
+
+    def _go_on(self, tokens, state):
+        """Read tokens (B, n) behind what has been read."""
+        mask, count = state.mask, tokens.shape[1]
+        if mask is not None:
+            mask = torch.cat([mask, torch.ones_like(tokens)], dim=1)
+        steps = torch.arange(count, device=tokens.device)
+        source, features, cache = self._read(
+            tokens, mask, state.positions[:, None] + steps, state.cache
+        )
+        return source, features, Read(cache, mask, state.positions + count)
+
+    def _read(self, ids, mask, positions, cache=None, last=0):
+        """What `_logits` makes logits of, the features and the cache, for
+        the `last` tokens of ids (B, L); 0: for all."""
+        inputs = {
+            "input_ids": ids, "attention_mask": mask,
+            "position_ids": positions, "past_key_values": cache,
+            "use_cache": True,
+        }
+        if self.plain_head:
+            out = self.model.base_model(**inputs)
+            source = features = out.last_hidden_state[:, -last:]
+        else:
+            out = self.model(
+                **inputs, logits_to_keep=last, output_hidden_states=True
+            )
+            source = out.logits[:, -last:]
+            features = out.hidden_states[-1][:, -last:]
+        return source, features, out.past_key_values
+
+    def _set_value_head(self, folder):
+        found = hub.read_value_head(folder)
+        shapes = {
+            f"value_head.{name}": tuple(p.shape)
+            for name, p in self.value_head.named_parameters()
+        }
+        if found:
+            check_names(found, shapes)
+        with torch.no_grad():
+            for name, p in self.value_head.named_parameters():
+                array = found.get(f"value_head.{name}", np.zeros(p.shape))
+                p.copy_(torch.from_numpy(array))
+
+
+def _from_folder(folder, dtype):
+    """The model of a directory; ValueError unless all of it is there."""
+    from transformers import AutoModelForCausalLM  # here: it takes seconds
+
+    hub.weight_files(folder)
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=dtype, use_safetensors=True,
+            trust_remote_code=False, local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, with their names
+        )
+    except Exception as error:  # what it raises depends on the architecture
+        raise ValueError(
+            f"name: transformers has no causal language model for {folder}, "
+            f"or its files do not fit ({error})"
+        ) from error
+    wrong = [
+        f"{what} {names}" for what, names in (
+            ("missing", info["missing_keys"]),
+            ("extra", info["unexpected_keys"]),
+            ("of another shape", info["mismatched_keys"]),
+        ) if names
+    ]
+    if wrong:
+        raise ValueError(f"weights: {'; '.join(wrong)} (in {folder})")
+    return model
+
+
+def _mask(mask):
+    """(B, L) int for `transformers`; None where nothing is padding."""
+    if mask is None or bool((mask > 0).all()):
+        return None
+    return (mask > 0).long()
+
+
+def _positions(mask):
+    """Place of each token (B, L) among those under the mask."""
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)
