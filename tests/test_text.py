@@ -255,6 +255,23 @@ def test_a_folder_of_gpt2(gpt2, layout):
     assert (ids[0] == tokenizer.pad_id).sum() == (mask[0] == 0).sum() > 0
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "bert"])
+def test_a_published_tokenizer_is_saved_whole(kind, request):
+    import transformers
+    folder = request.getfixturevalue(kind)
+    tokenizer, copy = PretrainedTokenizer(folder), folder / "copy"
+    tokenizer.save(copy)
+    again = PretrainedTokenizer(copy)
+    theirs = transformers.AutoTokenizer.from_pretrained(copy)
+    assert again.tokens == tokenizer.tokens
+    for name in ("pad", "bos", "eos", "mask", "cls", "sep"):
+        wanted = getattr(tokenizer, f"{name}_id")
+        assert getattr(again, f"{name}_id") == wanted
+        assert getattr(theirs, f"{name}_token_id") == wanted
+    for string in ENGLISH:
+        assert again.encode(string) == tokenizer.encode(string)
+
+
 @pytest.mark.parametrize("layout", ["new", "old"])
 def test_a_folder_of_bert(bert, layout):
     import transformers

@@ -413,12 +413,13 @@ class GPT(nn.Module):
         return here["ln_f"](x), memory
 
     def _attend(self, before, seen, index, shape, memory, qkv):
-        """Attention of a whole pass; adds the block's memory to `memory`."""
+        """Attention of a whole pass; `memory` gets the block's of a prompt."""
         qkv = unpack(qkv, index, shape[0] * shape[1])
         queries, keys, values = split_heads(
             qkv.view(*shape, 3, -1), self.config.n_head
         )
-        memory.append((keys, values))
+        if not before:  # a prompt, whose memory the completions read
+            memory.append((keys, values))
         mixed = attention(queries, [*before, (keys, values, seen)])
         return pack(merge_heads(mixed), index)
 

@@ -317,12 +317,16 @@ class GPT(keras.Model):
         )
         n = math.prod(completions.shape)
         rows = max(1, LOGITS_AT_ONCE // self.vocab_size)
+        chunks = [
+            partial(score, tokens=tokens[i : i + rows])
+            for i in range(0, n, rows)
+        ]
         if n > rows:
             # The backward pass computes a chunk's logits again.
-            score = tf.recompute_grad(score)
+            chunks = [tf.recompute_grad(chunk) for chunk in chunks]
         scores = zip(*[
-            score(features[i : i + rows], tokens[i : i + rows])
-            for i in range(0, n, rows)
+            chunk(features[i * rows : (i + 1) * rows])
+            for i, chunk in enumerate(chunks)
         ])
         scores = [tf.concat(parts, axis=0) for parts in scores]
         return tuple(
@@ -440,11 +444,12 @@ class GPT(keras.Model):
         return here["ln_f"](x), memory
 
     def _attend(self, before, seen, index, shape, memory, qkv):
-        """Attention of a whole pass; adds the block's memory to `memory`."""
+        """Attention of a whole pass; `memory` gets the block's of a prompt."""
         qkv = unpack(qkv, index, shape[0] * shape[1])
         qkv = tf.reshape(qkv, (*shape, 3, self.config.n_embd))
         queries, keys, values = split_heads(qkv, self.config.n_head)
-        memory.append((keys, values))
+        if not before:  # a prompt, whose memory the completions read
+            memory.append((keys, values))
         mixed = attention(queries, [*before, (keys, values, seen)])
         return pack(merge_heads(mixed), index)
 

@@ -108,7 +108,8 @@ def _loop(policy, logits, state, t, max_length, done, noise, eos_id,
         scores = tf.nn.log_softmax(
             sampling_logits(logits / temperature, 1.0, top_k, top_p)
         )
-        here = None if noise is None else noise[:, t]
+        # Not noise[:, t]: to XLA its t is a constant, each t a new program.
+        here = None if noise is None else tf.gather(noise, t, axis=1)
         tokens = _draw(scores, here, seed, t)
         chosen = tf.gather(scores, tokens, batch_dims=1)
         return tokens, [a.write(t, x) for a, x in zip(kept, (tokens, chosen))]
