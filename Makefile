@@ -17,15 +17,18 @@ PORTABLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default \
 	ONEDNN_MAX_CPU_ISA=AVX2 TF_NUM_INTRAOP_THREADS=1 \
 	TF_NUM_INTEROP_THREADS=1 XLA_FLAGS=--xla_cpu_max_isa=AVX2
 
-.PHONY: help install book test unit notebooks site test-portable lab run check
+.PHONY: help install book test unit notebooks site test-portable models lab \
+	run check bench
 
 help:
 	@echo "make book           install, build the site, say where to open it"
 	@echo "make test           install and run all tests"
 	@echo "make test-portable  the notebooks as on an older, smaller machine"
+	@echo "make models         train the book's models again (10 minutes)"
 	@echo "make lab            the book in JupyterLab"
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
 	@echo "make check          the checks that take seconds"
+	@echo "make bench          speed and memory beside other libraries (10 min)"
 
 install: .venv/installed
 
@@ -59,6 +62,9 @@ test: unit notebooks site
 test-portable: install
 	$(if $(CHAPTERS),$(PORTABLE) $(NBVAL) $(CHAPTERS),@echo "no chapters yet")
 
+models: install
+	$(PY) book/models/make.py
+
 lab: install
 	cd book && ../.venv/bin/jupyter lab
 
@@ -66,6 +72,10 @@ run: install
 	$(PY) book/_ext/run_notebook.py $(CH)
 
 check: install
-	$(PY) -m ruff check core tests book
+	$(PY) -m ruff check core tests book benchmarks
 	$(PY) -m pytest -q tests/test_notebooks.py tests/test_layers.py \
 		tests/test_mirror.py
+
+# Alone on the machine: what else runs is measured too.
+bench: install
+	$(PY) -m benchmarks.run

@@ -309,21 +309,30 @@ class SupervisedTrainer:
         self.model, self.config = model, config
         self.optimizer, self.history = adam(model), []
 
-    def train(self, batches, progress=True):
+    def train(self, batches, progress=True, path=None, every=200):
         """Take a step on each batch, until `config.steps` are taken.
 
         Args:
             batches: iterable of (inputs, targets, mask), as for `step`; it
                 may end before, or never.
             progress: show a bar.
+            path: where to save every `every` steps and at the end.
         Returns: the history.
         """
+        if every < 1:
+            raise ValueError(f"every: expected at least 1, got {every}")
+        if path is not None:
+            weights.check_folder(path)  # now, not after the work
         left = max(self.config.steps - len(self.history), 0)
         with tqdm(total=left, disable=not progress) as bar:
             for batch in islice(batches, left):
                 metrics = self.step(*batch)
                 bar.update()
                 bar.set_postfix_str(f"loss {metrics['loss']:.3f}")
+                if path and len(self.history) % every == 0:
+                    self.save(path)
+        if path:
+            self.save(path)
         return self.history
 
     def step(self, inputs, targets, mask):

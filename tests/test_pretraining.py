@@ -1,0 +1,85 @@
+"""Batches of next and of masked tokens."""
+
+import numpy as np
+import pytest
+
+from core.grammar import corpus
+from core.pretraining import (
+    masked_tokens,
+    next_tokens,
+    packed_rows,
+    padded_rows,
+)
+from core.text import ByteBPETokenizer, CharTokenizer
+
+TEXTS = corpus(60, 3, "both", "both")
+TOKENIZER = ByteBPETokenizer(TEXTS, 300, add_mask=True)
+
+
+def test_packed_rows_hold_the_texts():
+    rows = packed_rows(TOKENIZER, TEXTS, 50)
+    assert rows.shape[1] == 50 and (rows[:, 0] == TOKENIZER.bos_id).all()
+    # decode stops at the first EOS: the text that a row begins with, cut off
+    # within a character, perhaps.
+    told = [TOKENIZER.decode(row).rstrip("\ufffd") for row in rows]
+    assert TEXTS[0].startswith(told[0])
+    assert all(any(text.startswith(t) for text in TEXTS) for t in told)
+    assert TOKENIZER.pad_id not in rows
+    with pytest.raises(ValueError, match="texts"):
+        packed_rows(TOKENIZER, TEXTS[:1], 10_000)
+
+
+def test_padded_rows_are_the_texts():
+    ids, mask = padded_rows(TOKENIZER, TEXTS)
+    assert (ids[:, 0] == TOKENIZER.bos_id).all()
+    ends = mask.sum(axis=1).astype(int) - 1
+    assert (ids[np.arange(len(ids)), ends] == TOKENIZER.eos_id).all()
+    assert ((ids == TOKENIZER.pad_id) == (mask == 0)).all()
+    assert [TOKENIZER.decode(row) for row in ids] == TEXTS
+    with pytest.raises(ValueError, match="texts"):
+        padded_rows(TOKENIZER, [])
+
+
+def test_next_tokens_are_shifted():
+    ids, mask = padded_rows(CharTokenizer(["abc"]), ["abc", "a"])
+    [read], targets, counted = next_tokens(ids, mask)
+    assert read.tolist() == [[1, 3, 4, 5], [1, 3, 2, 0]]
+    assert targets.tolist() == [[3, 4, 5, 2], [3, 2, 0, 0]]
+    assert counted.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+    assert next_tokens(ids)[2].all()
+
+
+def test_masked_tokens_in_their_shares():
+    """15 % chosen; of these 80 % masked, 10 % random, 10 % as they were."""
+    ids, mask = padded_rows(TOKENIZER, TEXTS * 20)
+    rng = np.random.default_rng(0)
+    (shown, seen), targets, chosen = masked_tokens(ids, mask, TOKENIZER, rng)
+    ordinary = ids > TOKENIZER.eos_id
+    assert (targets == ids).all() and (seen == mask).all()
+    assert not chosen[~ordinary].any()
+    assert (shown[chosen == 0] == ids[chosen == 0]).all()
+    assert chosen[ordinary].mean() == pytest.approx(0.15, abs=0.003)
+    assert chosen.any(axis=1).all()
+    picked, kept = shown[chosen == 1], ids[chosen == 1]
+    masked = picked == TOKENIZER.mask_id
+    assert masked.mean() == pytest.approx(0.8, abs=0.01)
+    assert (picked == kept).mean() == pytest.approx(0.1, abs=0.01)
+    assert picked.min() > TOKENIZER.eos_id
+
+
+def test_a_row_without_words_has_no_target():
+    ids = np.array([[1, 2, 0], [1, 9, 2]])
+    mask = np.array([[1, 1, 0], [1, 1, 1]])
+    rng = np.random.default_rng(0)
+    _, _, chosen = masked_tokens(ids, mask, TOKENIZER, rng, share=1e-6)
+    assert chosen.tolist() == [[0, 0, 0], [0, 1, 0]]
+
+
+def test_bad_input_is_named():
+    ids, mask = padded_rows(TOKENIZER, TEXTS[:2])
+    rng = np.random.default_rng(0)
+    for share in (0, 1.1):
+        with pytest.raises(ValueError, match="share"):
+            masked_tokens(ids, mask, TOKENIZER, rng, share)
+    with pytest.raises(ValueError, match="tokenizer"):
+        masked_tokens(ids, mask, CharTokenizer(["a"]), rng)
