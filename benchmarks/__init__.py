@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench` measures, writes results.json and the page."""
