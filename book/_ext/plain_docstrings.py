@@ -2,7 +2,8 @@
 
 The docstrings of `core` are read in the editor and in the chapters, so they
 carry no markup: names stand in single backticks, a formula is an indented
-line, a section starts with a word of SECTIONS.  Everything else is escaped.
+line, an example starts with >>>, a section with a word of SECTIONS.
+Everything else is escaped.
 """
 
 import re
@@ -33,6 +34,8 @@ def items(lines):
 
 def block(lines):
     """reStructuredText of some lines without a blank one among them."""
+    if lines and lines[0].startswith(">>> "):  # an example: kept as it is
+        return ["::", "", *("    " + line for line in lines), ""]
     starts = [line for line in lines if not line.startswith(" ")]
     if starts and all(ENTRY.fullmatch(line) for line in starts):
         pairs = [ENTRY.fullmatch(item).groups() for item in items(lines)]

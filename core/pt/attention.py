@@ -63,18 +63,21 @@ def attend_cache(prefix, own, used, qkv):
     The G queries of a prompt read its keys in one product.
     """
     (old_keys, old_values, seen), (keys, values) = prefix, own
-    rows, heads, size, _, width = keys.shape  # N, H, G, T, K
+    rows, heads, size, length, width = keys.shape  # N, H, G, T, K
     qkv = qkv.view(rows, size, 3, heads, width).permute(2, 0, 3, 1, 4)
-    query, keys[:, :, :, used], values[:, :, :, used] = qkv
-    query = (query * width**-0.5).contiguous()  # (N, H, G, K)
+    query, keys[:, :, :, used], values[:, :, :, used] = qkv.contiguous()
+    query = query * width**-0.5  # (N, H, G, K)
     old = query @ old_keys.transpose(2, 3)  # (N, H, G, P)
     if seen is not None:
         old = old.masked_fill(~seen, -1e9)
-    new = query[..., None, :] @ keys[..., : used + 1, :].transpose(3, 4)
-    weights = torch.cat([old, new[..., 0, :]], dim=-1).softmax(dim=-1)
-    split = old_keys.shape[2]
-    new = weights[..., None, split:] @ values[..., : used + 1, :]
-    mixed = weights[..., :split] @ old_values + new[..., 0, :]
+    # One product a row.  `bmm` on (N H G, ...) has less to set up than `@`.
+    keys = keys.view(-1, length, width)[:, : used + 1]
+    new = torch.bmm(query.view(-1, 1, width), keys.transpose(1, 2))
+    scores = torch.cat([old, new.view(rows, heads, size, -1)], dim=-1)
+    old, new = scores.softmax(dim=-1).split([old.shape[3], used + 1], dim=-1)
+    values = values.view(-1, length, width)[:, : used + 1]
+    new = torch.bmm(new.reshape(-1, 1, used + 1), values)
+    mixed = old @ old_values + new.view(rows, heads, size, width)
     return mixed.transpose(1, 2).reshape(rows * size, -1)
 
 

@@ -318,6 +318,8 @@ class GPT(nn.Module):
         """Read the prompts (N, P): logits of token 0 (B, V) and the cache."""
         _check_positions(self.config, prompts.shape[1] + max_length)
         last, prefix, lengths = self._prefix(prompts, prompt_mask)
+        # Read at every step: copied once into an order that is read fast.
+        prefix = [(k.contiguous(), v.contiguous(), s) for k, v, s in prefix]
         shape = (len(prompts), self.config.n_head, group_size, max_length,
                  self.config.n_embd // self.config.n_head)
         own = [(last.new_empty(shape), last.new_empty(shape)) for _ in prefix]
