@@ -1,4 +1,4 @@
-"""Tokenizers: text to token ids and back, for Chinese and English.
+"""Tokenizers, from text to token ids and back, for Chinese and English.
 
 Three ways to cut a text into tokens: characters, words, and byte pairs that
 are merged by frequency.  All three share one interface (`Tokenizer`) and the
