@@ -5,9 +5,11 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 CHAPTERS := $(sort $(wildcard book/[0-9]*.ipynb))
 
-# TensorFlow writes less to stderr; idle OpenMP threads leave the cores alone.
+# TensorFlow writes less to stderr; idle OpenMP threads soon leave the cores
+# alone (core/quiet.py says why).
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export OMP_WAIT_POLICY ?= passive
+export GOMP_SPINCOUNT ?= 2000
 
 BUILD := .venv/bin/jupyter-book build .
 NBVAL := $(PY) -m pytest -q --nbval --nbval-current-env \

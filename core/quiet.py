@@ -7,7 +7,11 @@ store them; they are dropped here.
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads sleep
+# PyTorch's idle threads look out for work for microseconds and then sleep.
+# Without the first they take a core from whoever else computes; without the
+# second each small product waits for a thread to wake up.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # share a GPU
 

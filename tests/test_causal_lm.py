@@ -6,7 +6,8 @@ import torch
 import transformers
 
 from core import envs, rewards
-from core.pt import causal_lm, pretrained
+from core.pt import logprobs as pt_logprobs
+from core.pt import pretrained
 from core.pt.causal_lm import CausalLM
 from core.pt.rollout import sample
 from core.pt.trainers import PolicyGradientTrainer
@@ -151,7 +152,7 @@ def test_samples_with_the_probabilities_of_transformers(
 @pytest.mark.parametrize("at_once", [1, V * 5, 2**24])
 def test_policy_gradient(folders, kind, at_once, monkeypatch):
     """Also where a large vocabulary is scored in chunks."""
-    monkeypatch.setattr(causal_lm, "LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(pt_logprobs, "LOGITS_AT_ONCE", at_once)
     ours, model = policy(folders, kind), theirs(folders, kind)
     prompts, prompt_mask, answers = batch()
     mask = np.ones(answers.shape)

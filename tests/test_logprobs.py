@@ -130,6 +130,42 @@ def test_k1_in_the_loss_has_no_gradient_in_expectation(fw):
     assert np.abs(mean("kl_k3") - true).max() > 0.01
 
 
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("size", [0, 24, 25, 35, 120])
+def test_token_scores_in_chunks(fw, size, monkeypatch):
+    """7 tokens of 5 logits: the same in one chunk or some, gradient too."""
+    monkeypatch.setattr(fw.logprobs, "LOGITS_AT_ONCE", 12)
+    rng = np.random.default_rng(2)
+    features, head = rng.normal(size=(7, 3)), rng.normal(size=(3, 5))
+    tokens = rng.integers(0, 5, 7)
+    weights = fw.tensor(rng.normal(size=(2, 7)))
+    rows = []
+
+    def in_chunks(features):
+        def logits_of(chunk):
+            rows.append(chunk.shape[0])
+            return chunk @ fw.tensor(head)
+
+        logprobs, entropies = fw.logprobs.token_scores(
+            logits_of, features, fw.tensor(tokens), size, 0.7
+        )
+        return logprobs * weights[0] + entropies * weights[1]
+
+    def at_once(features):
+        logits = fw.logprobs.sampling_logits(
+            features @ fw.tensor(head), 0.7
+        )
+        logprobs = fw.logprobs.token_logprobs(logits, fw.tensor(tokens))
+        return (logprobs * weights[0]
+                + fw.logprobs.entropy(logits) * weights[1])
+
+    found, wanted = fw.grad(in_chunks, features), fw.grad(at_once, features)
+    np.testing.assert_allclose(found[0], wanted[0], atol=1e-14)
+    np.testing.assert_allclose(found[1], wanted[1], atol=1e-14)
+    if 0 < size < 120:
+        assert max(rows) == -(-7 // -(-size // 12))  # backward: once more
+
+
 def test_parity_of_values_and_gradients():
     batch = random_batch()
 

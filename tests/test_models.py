@@ -137,7 +137,7 @@ def test_chunks_change_nothing(fw, masked, monkeypatch):
     arrays = [prompts, texts, mask if masked else None]
     found = []
     for at_once in (2**24, 18):  # 3 rows of 6 logits
-        monkeypatch.setattr(fw.models, "LOGITS_AT_ONCE", at_once)
+        monkeypatch.setattr(fw.logprobs, "LOGITS_AT_ONCE", at_once)
         found.append(weighted_sum(fw, policy_of(fw, "GPT"), arrays))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
     for name, ours in found[0][1].items():

@@ -32,7 +32,7 @@ VOCAB_SIZE = 1024  # the mask token included, which has the last id
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 SETTINGS = {
     "gpt": SupervisedConfig(steps=2000, learning_rate=3e-3, warmup_steps=50),
-    "bert": SupervisedConfig(steps=2500, learning_rate=2e-3, warmup_steps=50),
+    "bert": SupervisedConfig(steps=5000, learning_rate=2e-3, warmup_steps=50),
 }
 ROWS = {"gpt": 8, "bert": 32}  # in a batch
 CARD = """---

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 
 @dataclass
@@ -28,33 +29,44 @@ class Cache:
     used: int
 
 
-def attention(queries, parts):
-    """Scaled dot-product attention over several memories as if over one.
+def attention(queries, keys, values, seen=None):
+    """Scaled dot-product attention.
 
     Args:
         queries: (B, H, T, K) float.
-        parts: list of (keys (N, H, S, K), values (N, H, S, K), seen), where
-            N divides B and row b of the queries reads row b // (B / N);
-            `seen` broadcasts to (N, H, (B / N) T, S), None: all.
+        keys, values: (B, H, S, K) float.
+        seen: bool, broadcasts to (B, H, T, S); None: all.  A query that sees
+            nothing, on padding, gets some finite value.
     Returns: (B, H, T, K) float.
-    Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1; the prompt read
-        once for its completions: Athiwaratkun et al. 2024, arXiv:2403.08845.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
     """
-    batch = len(queries)
-    queries = queries * queries.shape[-1] ** -0.5
-    scores = []
-    for keys, _, seen in parts:
-        score = _together(queries, len(keys)) @ keys.transpose(2, 3)
-        if seen is not None:
-            score = score.masked_fill(~seen, -1e9)
-        scores.append(_apart(score, batch))  # (B, H, T, S)
-    scores = torch.cat(scores, dim=-1) if len(parts) > 1 else scores[0]
-    weights = scores.softmax(dim=-1)
-    sizes = [keys.shape[2] for keys, _, _ in parts]
-    return sum(
-        _apart(_together(share, len(values)) @ values, batch)
-        for share, (_, values, _) in zip(weights.split(sizes, dim=-1), parts)
+    # PyTorch's own keeps no scores (B, H, T, S) for the backward pass.
+    return scaled_dot_product_attention(queries, keys, values, seen)
+
+
+def behind(prefix, keys, values, seen):
+    """A group's keys, values and what of them is seen, behind its prompt's.
+
+    Args:
+        prefix: keys and values (N, H, P, K) of the prompts and what of them
+            is seen (N, 1, 1, P), None for all.
+        keys, values: (B, H, T, K); row b answers prompt b // (B / N).
+        seen: (T, T) bool.
+    Returns: keys and values (B, H, P + T, K), seen (B or 1, 1, T, P + T).
+    """
+    *old, old_seen = prefix
+    size = len(keys) // len(old[0])
+    keys, values = (
+        torch.cat([x.repeat_interleave(size, dim=0), new], dim=2)
+        for x, new in zip(old, (keys, values))
     )
+    if old_seen is None:
+        old_seen = seen.new_ones(1, 1, 1, old[0].shape[2])
+    else:
+        old_seen = old_seen.repeat_interleave(size, dim=0)
+    old_seen = old_seen.expand(-1, 1, len(seen), -1)
+    seen = seen.expand(len(old_seen), 1, *seen.shape)
+    return keys, values, torch.cat([old_seen, seen], dim=-1)
 
 
 def attend_cache(prefix, own, used, qkv):
@@ -79,24 +91,6 @@ def attend_cache(prefix, own, used, qkv):
     new = torch.bmm(new.reshape(-1, 1, used + 1), values)
     mixed = old @ old_values + new.view(rows, heads, size, width)
     return mixed.transpose(1, 2).reshape(rows * size, -1)
-
-
-def _together(x, rows):
-    """(B, H, T, K) to (N, H, (B / N) T, K): what reads the same memory."""
-    batch, heads, length, width = x.shape
-    if rows == batch:
-        return x
-    x = x.view(rows, batch // rows, heads, length, width).transpose(1, 2)
-    return x.reshape(rows, heads, -1, width)
-
-
-def _apart(x, batch):
-    """The inverse of `_together`."""
-    rows, heads, length, width = x.shape
-    if rows == batch:
-        return x
-    x = x.view(rows, heads, batch // rows, -1, width).transpose(1, 2)
-    return x.reshape(batch, heads, -1, width)
 
 
 def split_heads(x, heads):

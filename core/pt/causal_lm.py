@@ -13,14 +13,11 @@ from functools import partial
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from core import hub
 from core.pt.attention import pack, unpack
-from core.pt.logprobs import entropy, sampling_logits, token_logprobs
+from core.pt.logprobs import token_scores
 from core.weights import check_names
-
-LOGITS_AT_ONCE = 2**24  # of larger vocabularies, scored in chunks
 
 
 @dataclass
@@ -134,20 +131,13 @@ class CausalLM(nn.Module):
             index = (mask > 0).flatten().nonzero()[:, 0]
         values = pack(self.value_head(features).flatten(), index)
         source = pack(source.flatten(0, 1), index)
-        tokens = pack(completions.reshape(-1), index)
-        rows = max(1, LOGITS_AT_ONCE // self.vocab_size)
-        score = partial(
-            self._token_scores, temperature=temperature, top_k=top_k,
-            top_p=top_p,
+        scores = token_scores(
+            self._logits, source, pack(completions.reshape(-1), index),
+            completions.numel() * self.vocab_size, temperature, top_k, top_p,
         )
-        if len(tokens) > rows and torch.is_grad_enabled():
-            # The backward pass computes a chunk's logits again.
-            score = partial(checkpoint, score, use_reentrant=False)
-        chunks = zip(source.split(rows), tokens.split(rows))
-        scores = zip(*[score(*chunk) for chunk in chunks])
         return tuple(
             unpack(flat, index, completions.numel()).view(completions.shape)
-            for flat in (*map(torch.cat, scores), values)
+            for flat in (*scores, values)
         )
 
     def start(self, prompts, max_length, prompt_mask=None, group_size=1):
@@ -190,11 +180,6 @@ class CausalLM(nn.Module):
     def _logits(self, source):
         """Logits (..., V) of what `_read` returns first."""
         return self._head()(source) if self.plain_head else source
-
-    def _token_scores(self, source, tokens, temperature, top_k, top_p):
-        logits = self._logits(source)  # (chunk, V)
-        logits = sampling_logits(logits, temperature, top_k, top_p)
-        return token_logprobs(logits, tokens), entropy(logits)
 
     def _states(self, prompts, completions, prompt_mask):
         """What gives the logits (B, T, ...) in which completions were

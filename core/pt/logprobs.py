@@ -6,9 +6,15 @@ B batch, T completion length, V vocabulary.
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from core.sampling import check_distribution
+
+LOGITS_AT_ONCE = 2**24  # of large vocabularies, scored in chunks
 
 
 def sampling_logits(logits, temperature=1.0, top_k=None, top_p=1.0):
@@ -70,6 +76,36 @@ def entropy(logits):
     """
     logprobs = torch.log_softmax(logits, dim=-1)
     return -(logprobs.exp() * logprobs).sum(dim=-1)
+
+
+def token_scores(logits_of, features, tokens, size, temperature=1.0,
+                 top_k=None, top_p=1.0):
+    """Log-probabilities of tokens and entropies, a chunk of logits at a time.
+
+    All logits (M, V) of a large vocabulary would take more memory than the
+    model.  The backward pass computes those of a chunk again.
+
+    Args:
+        logits_of: features (n, D) to logits (n, V).
+        features: (M, D) float.
+        tokens: (M,) int.
+        size: M · V or an upper limit; at most LOGITS_AT_ONCE make a chunk.
+        temperature, top_k, top_p: the sampler's, as in `sampling_logits`.
+    Returns: logprobs (M,), entropies (M,), nats.
+    """
+    chunks = max(1, math.ceil(size / LOGITS_AT_ONCE))
+
+    def score(features, tokens):
+        logits = sampling_logits(
+            logits_of(features), temperature, top_k, top_p
+        )
+        return token_logprobs(logits, tokens), entropy(logits)
+
+    if chunks > 1 and torch.is_grad_enabled():
+        score = partial(checkpoint, score, use_reentrant=False)
+    parts = zip(features.tensor_split(chunks), tokens.tensor_split(chunks))
+    scores = zip(*[score(*part) for part in parts])
+    return tuple(torch.cat(column) for column in scores)
 
 
 def kl_exact(logits, ref_logits):

@@ -13,22 +13,25 @@ from functools import partial
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from core.pt.attention import (
     Cache,
     attend_cache,
     attention,
+    behind,
     merge_heads,
     pack,
     split_heads,
     unpack,
 )
 from core.pt.layers import Block
-from core.pt.logprobs import entropy, sampling_logits, token_logprobs
+from core.pt.logprobs import (
+    entropy,
+    sampling_logits,
+    token_logprobs,
+    token_scores,
+)
 from core.weights import initial_weights
-
-LOGITS_AT_ONCE = 2**24  # of larger vocabularies, scored in chunks
 
 
 class Policy(nn.Module):
@@ -263,7 +266,7 @@ class GPT(nn.Module):
             positions = _positions(attention_mask)
             seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
         features, _ = self._read(ids, positions, seen)
-        logits, values = self._heads(features)
+        logits, values = self._logits(features), self.value_head(features)
         return logits.view(*ids.shape, -1), values.view(ids.shape)
 
     def score(self, prompts, completions, prompt_mask=None):
@@ -278,7 +281,7 @@ class GPT(nn.Module):
         Raises: ValueError for an empty prompt.
         """
         features, _ = self._states(prompts, completions, None, prompt_mask)
-        logits, values = self._heads(features)
+        logits, values = self._logits(features), self.value_head(features)
         shape = completions.shape
         return logits.view(*shape, -1), values.view(shape)
 
@@ -298,20 +301,13 @@ class GPT(nn.Module):
             prompts, completions, mask, prompt_mask
         )
         values = self.value_head(features)[:, 0]
-        tokens = pack(completions.reshape(-1), index)
-        rows = max(1, LOGITS_AT_ONCE // self.vocab_size)
-        score = partial(
-            self._token_scores, temperature=temperature, top_k=top_k,
-            top_p=top_p,
+        scores = token_scores(
+            self._logits, features, pack(completions.reshape(-1), index),
+            completions.numel() * self.vocab_size, temperature, top_k, top_p,
         )
-        if len(tokens) > rows and torch.is_grad_enabled():
-            # The backward pass computes a chunk's logits again.
-            score = partial(checkpoint, score, use_reentrant=False)
-        chunks = zip(features.split(rows), tokens.split(rows))
-        scores = zip(*[score(*chunk) for chunk in chunks])
         return tuple(
             unpack(flat, index, completions.numel()).view(completions.shape)
-            for flat in (*map(torch.cat, scores), values)
+            for flat in (*scores, values)
         )
 
     def start(self, prompts, max_length, prompt_mask=None, group_size=1):
@@ -323,7 +319,7 @@ class GPT(nn.Module):
         shape = (len(prompts), self.config.n_head, group_size, max_length,
                  self.config.n_embd // self.config.n_head)
         own = [(last.new_empty(shape), last.new_empty(shape)) for _ in prefix]
-        logits = self._heads(last)[0].repeat_interleave(group_size, dim=0)
+        logits = self._logits(last).repeat_interleave(group_size, dim=0)
         positions = lengths.repeat_interleave(group_size)
         return logits, Cache(prefix, own, positions, 0)
 
@@ -335,7 +331,7 @@ class GPT(nn.Module):
             x = block(x, attend=partial(attend_cache, *memory, state.used))
         state.positions = state.positions + 1
         state.used += 1
-        return self._heads(here["ln_f"](x))[0], state
+        return self._logits(here["ln_f"](x)), state
 
     def keep(self, state, rows):
         """The cache of some rows (int tensor), to go on with them alone."""
@@ -352,14 +348,8 @@ class GPT(nn.Module):
         ]
         return Cache(prefix, own, state.positions[rows], state.used)
 
-    def _heads(self, features):
-        logits = features @ self.embedding.weight.T
-        return logits, self.value_head(features)[..., 0]
-
-    def _token_scores(self, features, tokens, temperature, top_k, top_p):
-        logits = features @ self.embedding.weight.T  # (chunk, V)
-        logits = sampling_logits(logits, temperature, top_k, top_p)
-        return token_logprobs(logits, tokens), entropy(logits)
+    def _logits(self, features):
+        return features @ self.embedding.weight.T
 
     def _states(self, prompts, completions, mask, prompt_mask):
         """Features (M, D) in which the M tokens under the mask were chosen,
@@ -407,22 +397,24 @@ class GPT(nn.Module):
         causal = torch.ones(length, length, device=ids.device).tril() > 0
         memory = []
         for i, block in enumerate(here["h"]):
-            before = [] if prefix is None else prefix[i : i + 1]
+            before = None if prefix is None else prefix[i]
             x = block(x, attend=partial(
                 self._attend, before, causal & seen, index, (batch, length),
                 memory,
             ))
         return here["ln_f"](x), memory
 
-    def _attend(self, before, seen, index, shape, memory, qkv):
+    def _attend(self, prefix, seen, index, shape, memory, qkv):
         """Attention of a whole pass; `memory` gets the block's of a prompt."""
         qkv = unpack(qkv, index, shape[0] * shape[1])
         queries, keys, values = split_heads(
             qkv.view(*shape, 3, -1), self.config.n_head
         )
-        if not before:  # a prompt, whose memory the completions read
+        if prefix is None:  # a prompt, whose memory the completions read
             memory.append((keys, values))
-        mixed = attention(queries, [*before, (keys, values, seen)])
+        else:
+            keys, values, seen = behind(prefix, keys, values, seen)
+        mixed = attention(queries, keys, values, seen)
         return pack(merge_heads(mixed), index)
 
 
@@ -527,7 +519,7 @@ class BERT(nn.Module):
         queries, keys, values = split_heads(
             qkv.view(*shape, 3, -1), self.config.num_attention_heads
         )
-        mixed = attention(queries, [(keys, values, seen)])
+        mixed = attention(queries, keys, values, seen)
         return pack(merge_heads(mixed), index)
 
     def _classify(self, features, seen):

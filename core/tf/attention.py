@@ -28,36 +28,48 @@ class Cache(NamedTuple):
     used: tf.Tensor
 
 
-def attention(queries, parts):
-    """Scaled dot-product attention over several memories as if over one.
+def attention(queries, keys, values, seen=None):
+    """Scaled dot-product attention.
 
     Args:
         queries: (B, H, T, K) float.
-        parts: list of (keys (N, H, S, K), values (N, H, S, K), seen), where
-            N divides B and row b of the queries reads row b // (B / N);
-            `seen` broadcasts to (N, H, (B / N) T, S), None: all.
+        keys, values: (B, H, S, K) float.
+        seen: bool, broadcasts to (B, H, T, S); None: all.  A query that sees
+            nothing, on padding, gets some finite value.
     Returns: (B, H, T, K) float.
-    Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1; the prompt read
-        once for its completions: Athiwaratkun et al. 2024, arXiv:2403.08845.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
     """
-    batch = queries.shape[0]
     queries = queries * queries.shape[-1] ** -0.5
-    scores = []
-    for keys, _, seen in parts:
-        rows = keys.shape[0]
-        score = tf.matmul(_together(queries, rows), keys, transpose_b=True)
-        if seen is not None:
-            # `where`, not an added mask: oneDNN's fused product is slow.
-            score = tf.where(seen, score, tf.constant(-1e9, score.dtype))
-        scores.append(_apart(score, batch))  # (B, H, T, S)
-    scores = tf.concat(scores, axis=-1) if len(parts) > 1 else scores[0]
-    weights = tf.nn.softmax(scores)
-    sizes = [keys.shape[2] for keys, _, _ in parts]
-    shares = tf.split(weights, sizes, axis=-1)
-    return sum(
-        _apart(_together(share, values.shape[0]) @ values, batch)
-        for share, (_, values, _) in zip(shares, parts)
+    scores = tf.matmul(queries, keys, transpose_b=True)
+    if seen is not None:
+        # `where`, not an added mask: oneDNN's fused product is slow.
+        scores = tf.where(seen, scores, tf.constant(-1e9, scores.dtype))
+    return tf.nn.softmax(scores) @ values
+
+
+def behind(prefix, keys, values, seen):
+    """A group's keys, values and what of them is seen, behind its prompt's.
+
+    Args:
+        prefix: keys and values (N, H, P, K) of the prompts and what of them
+            is seen (N, 1, 1, P), None for all.
+        keys, values: (B, H, T, K); row b answers prompt b // (B / N).
+        seen: (T, T) bool.
+    Returns: keys and values (B, H, P + T, K), seen (B or 1, 1, T, P + T).
+    """
+    *old, old_seen = prefix
+    length, size = seen.shape[0], keys.shape[0] // old[0].shape[0]
+    keys, values = (
+        tf.concat([tf.repeat(x, size, axis=0), new], axis=2)
+        for x, new in zip(old, (keys, values))
     )
+    if old_seen is None:
+        old_seen = tf.ones((1, 1, 1, old[0].shape[2]), tf.bool)
+    else:
+        old_seen = tf.repeat(old_seen, size, axis=0)
+    old_seen = tf.repeat(old_seen, length, axis=2)
+    seen = tf.broadcast_to(seen, (*old_seen.shape[:3], length))
+    return keys, values, tf.concat([old_seen, seen], axis=-1)
 
 
 def attend_cache(prefix, own, used, qkv):
@@ -87,27 +99,6 @@ def attend_cache(prefix, own, used, qkv):
     )
     mixed = tf.reshape(tf.transpose(mixed, (0, 2, 1, 3)), (rows * size, -1))
     return mixed, (keys, values)
-
-
-def _together(x, rows):
-    """(B, H, T, K) to (N, H, (B / N) T, K): what reads the same memory."""
-    batch, heads, length, width = x.shape
-    if rows == batch:
-        return x
-    x = tf.reshape(x, (rows, batch // rows, heads, length, width))
-    x = tf.transpose(x, (0, 2, 1, 3, 4))
-    return tf.reshape(x, (rows, heads, -1, width))
-
-
-def _apart(x, batch):
-    """The inverse of `_together`."""
-    rows, heads, length, width = x.shape
-    if rows == batch:
-        return x
-    size = batch // rows
-    x = tf.reshape(x, (rows, heads, size, length // size, width))
-    x = tf.transpose(x, (0, 2, 1, 3, 4))
-    return tf.reshape(x, (batch, heads, length // size, width))
 
 
 def split_heads(x, heads):

@@ -6,9 +6,14 @@ B batch, T completion length, V vocabulary.
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import tensorflow as tf
 
 from core.sampling import check_distribution
+
+LOGITS_AT_ONCE = 2**24  # of large vocabularies, scored in chunks
 
 
 def sampling_logits(logits, temperature=1.0, top_k=None, top_p=1.0):
@@ -71,6 +76,39 @@ def entropy(logits):
     """
     logprobs = tf.nn.log_softmax(logits, axis=-1)
     return -tf.reduce_sum(tf.exp(logprobs) * logprobs, axis=-1)
+
+
+def token_scores(logits_of, features, tokens, size, temperature=1.0,
+                 top_k=None, top_p=1.0):
+    """Log-probabilities of tokens and entropies, a chunk of logits at a time.
+
+    All logits (M, V) of a large vocabulary would take more memory than the
+    model.  The backward pass computes those of a chunk again.
+
+    Args:
+        logits_of: features (n, D) to logits (n, V).
+        features: (M, D) float.
+        tokens: (M,) int.
+        size: M · V or an upper limit; at most LOGITS_AT_ONCE make a chunk.
+        temperature, top_k, top_p: the sampler's, as in `sampling_logits`.
+    Returns: logprobs (M,), entropies (M,), nats.
+    """
+    chunks = max(1, math.ceil(size / LOGITS_AT_ONCE))
+
+    def score(features, tokens):
+        logits = sampling_logits(
+            logits_of(features), temperature, top_k, top_p
+        )
+        return token_logprobs(logits, tokens), entropy(logits)
+
+    rows = -(-tf.shape(tokens)[0] // chunks)  # M is known when it runs
+    scores = []
+    for i in range(chunks):
+        part = partial(score, tokens=tokens[i * rows : (i + 1) * rows])
+        if chunks > 1:
+            part = tf.recompute_grad(part)
+        scores.append(part(features[i * rows : (i + 1) * rows]))
+    return tuple(tf.concat(column, axis=0) for column in zip(*scores))
 
 
 def kl_exact(logits, ref_logits):

@@ -18,6 +18,7 @@ from core.tf.attention import (
     Cache,
     attend_cache,
     attention,
+    behind,
     merge_heads,
     pack,
     split_heads,
@@ -25,10 +26,13 @@ from core.tf.attention import (
 )
 from core.tf.checkpoints import get_weights, set_weights
 from core.tf.layers import Block, Embedding, LayerNorm, Linear
-from core.tf.logprobs import entropy, sampling_logits, token_logprobs
+from core.tf.logprobs import (
+    entropy,
+    sampling_logits,
+    token_logprobs,
+    token_scores,
+)
 from core.weights import initial_weights
-
-LOGITS_AT_ONCE = 2**24  # of larger vocabularies, scored in chunks
 
 
 class Policy(keras.Model):
@@ -273,7 +277,7 @@ class GPT(keras.Model):
             positions = _positions(attention_mask)
             seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
         features, _ = self._read(ids, positions, seen)
-        logits, values = self._heads(features)
+        logits, values = self._logits(features), self.value_head(features)
         return (
             tf.reshape(logits, (*ids.shape, -1)), tf.reshape(values, ids.shape)
         )
@@ -290,7 +294,7 @@ class GPT(keras.Model):
         Raises: ValueError for an empty prompt.
         """
         features, _ = self._states(prompts, completions, None, prompt_mask)
-        logits, values = self._heads(features)
+        logits, values = self._logits(features), self.value_head(features)
         shape = completions.shape
         return tf.reshape(logits, (*shape, -1)), tf.reshape(values, shape)
 
@@ -310,25 +314,12 @@ class GPT(keras.Model):
             prompts, completions, mask, prompt_mask
         )
         values = self.value_head(features)[:, 0]
-        tokens = pack(tf.reshape(completions, (-1,)), index)
-        score = partial(
-            self._token_scores, temperature=temperature, top_k=top_k,
-            top_p=top_p,
-        )
         n = math.prod(completions.shape)
-        rows = max(1, LOGITS_AT_ONCE // self.vocab_size)
-        chunks = [
-            partial(score, tokens=tokens[i : i + rows])
-            for i in range(0, n, rows)
-        ]
-        if n > rows:
-            # The backward pass computes a chunk's logits again.
-            chunks = [tf.recompute_grad(chunk) for chunk in chunks]
-        scores = zip(*[
-            chunk(features[i * rows : (i + 1) * rows])
-            for i, chunk in enumerate(chunks)
-        ])
-        scores = [tf.concat(parts, axis=0) for parts in scores]
+        scores = token_scores(
+            self._logits, features,
+            pack(tf.reshape(completions, (-1,)), index),
+            n * self.vocab_size, temperature, top_k, top_p,
+        )
         return tuple(
             tf.reshape(unpack(flat, index, n), completions.shape)
             for flat in (*scores, values)
@@ -342,7 +333,7 @@ class GPT(keras.Model):
                  self.config.n_embd // self.config.n_head)
         empty = tf.zeros(shape, last.dtype)
         own = [(empty, empty) for _ in prefix]
-        logits = tf.repeat(self._heads(last)[0], group_size, axis=0)
+        logits = tf.repeat(self._logits(last), group_size, axis=0)
         positions = tf.repeat(lengths, group_size)
         return logits, Cache(prefix, own, positions, tf.constant(0))
 
@@ -355,7 +346,7 @@ class GPT(keras.Model):
                 self._attend_cache, *memory, state.used, own
             ))
         state = Cache(state.prefix, own, state.positions + 1, state.used + 1)
-        return self._heads(here["ln_f"](x))[0], state
+        return self._logits(here["ln_f"](x)), state
 
     def keep(self, state, rows):
         """The cache of some rows (int tensor), to go on with them alone."""
@@ -378,14 +369,8 @@ class GPT(keras.Model):
         positions = tf.gather(state.positions, rows)
         return Cache(prefix, own, positions, state.used)
 
-    def _heads(self, features):
-        logits = tf.matmul(features, self.embedding.weight, transpose_b=True)
-        return logits, self.value_head(features)[..., 0]
-
-    def _token_scores(self, features, tokens, temperature, top_k, top_p):
-        logits = tf.matmul(features, self.embedding.weight, transpose_b=True)
-        logits = sampling_logits(logits, temperature, top_k, top_p)
-        return token_logprobs(logits, tokens), entropy(logits)
+    def _logits(self, features):
+        return tf.matmul(features, self.embedding.weight, transpose_b=True)
 
     def _states(self, prompts, completions, mask, prompt_mask):
         """Features (M, D) in which the M tokens under the mask were chosen,
@@ -436,21 +421,23 @@ class GPT(keras.Model):
         causal = tf.linalg.band_part(tf.ones((length, length)), -1, 0) > 0
         memory = []
         for i, block in enumerate(here["h"]):
-            before = [] if prefix is None else prefix[i : i + 1]
+            before = None if prefix is None else prefix[i]
             x = block(x, attend=partial(
                 self._attend, before, causal & seen, index, (batch, length),
                 memory,
             ))
         return here["ln_f"](x), memory
 
-    def _attend(self, before, seen, index, shape, memory, qkv):
+    def _attend(self, prefix, seen, index, shape, memory, qkv):
         """Attention of a whole pass; `memory` gets the block's of a prompt."""
         qkv = unpack(qkv, index, shape[0] * shape[1])
         qkv = tf.reshape(qkv, (*shape, 3, self.config.n_embd))
         queries, keys, values = split_heads(qkv, self.config.n_head)
-        if not before:  # a prompt, whose memory the completions read
+        if prefix is None:  # a prompt, whose memory the completions read
             memory.append((keys, values))
-        mixed = attention(queries, [*before, (keys, values, seen)])
+        else:
+            keys, values, seen = behind(prefix, keys, values, seen)
+        mixed = attention(queries, keys, values, seen)
         return pack(merge_heads(mixed), index)
 
     def _attend_cache(self, prefix, memory, used, own, qkv):
@@ -559,7 +546,7 @@ class BERT(keras.Model):
         queries, keys, values = split_heads(
             qkv, self.config.num_attention_heads
         )
-        return merge_heads(attention(queries, [(keys, values, seen)]))
+        return merge_heads(attention(queries, keys, values, seen))
 
     def _classify(self, features, seen):
         """Logits (B, C) from the first token of features (B, L, D)."""

@@ -22,8 +22,10 @@ def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
     Returns: NumPy (B, T), log-likelihood of each token in nats, 0 where the
         mask is 0.
     """
+    if not hasattr(model, "compiled_evaluate"):  # freed with the model
+        model.compiled_evaluate = tf.function(model.evaluate, autograph=False)
     arrays = [
         None if a is None else tf.convert_to_tensor(a)
         for a in (prompts, completions, mask, prompt_mask)
     ]
-    return model.evaluate(*arrays)[0].numpy()
+    return model.compiled_evaluate(*arrays)[0].numpy()
