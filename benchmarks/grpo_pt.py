@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.models import CONFIG, GROUP
 from core.pt.logprobs import kl_k3
-from core.pt.losses import clipped_surrogate
+from core.pt.losses import aggregate, clipped_surrogate, policy_ratio
 from core.pt.models import GPT
 from core.pt.rollout import sample
 from core.pt.trainers import adam
@@ -60,7 +60,8 @@ class GRPO:
             reference = self.reference.evaluate(*inputs)[0]
         logprobs = self.policy.evaluate(*inputs)[0]
         gain = clipped_surrogate(
-            logprobs, old, advantages, self.clip, self.clip
+            policy_ratio(logprobs, old, mask, "token"), advantages,
+            self.clip, self.clip,
         ) - self.beta * kl_k3(logprobs, reference)
-        return -((gain * mask).sum(dim=1) / mask.sum(dim=1)).mean()
+        return -aggregate(gain, mask, "sequence_mean")
 

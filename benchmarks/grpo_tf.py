@@ -10,7 +10,7 @@ import tensorflow as tf
 from benchmarks.models import CONFIG, GROUP
 from core.returns import group_advantages
 from core.tf.logprobs import kl_k3
-from core.tf.losses import clipped_surrogate
+from core.tf.losses import aggregate, clipped_surrogate, policy_ratio
 from core.tf.models import GPT
 from core.tf.rollout import sample
 from core.tf.trainers import adam
@@ -71,7 +71,7 @@ class GRPO:
         reference = tf.stop_gradient(self.reference.evaluate(*inputs)[0])
         logprobs = self.policy.evaluate(*inputs)[0]
         gain = clipped_surrogate(
-            logprobs, old, advantages, self.clip, self.clip
+            policy_ratio(logprobs, old, mask, "token"), advantages,
+            self.clip, self.clip,
         ) - self.beta * kl_k3(logprobs, reference)
-        each = tf.reduce_sum(gain * mask, axis=1) / tf.reduce_sum(mask, axis=1)
-        return -tf.reduce_mean(each)
+        return -aggregate(gain, mask, "sequence_mean")

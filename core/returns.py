@@ -148,6 +148,49 @@ def group_advantages(scores, group_size, scale):
     return np.where(deviation > 0, centred, 0.0).reshape(-1)
 
 
+def informative_groups(scores, group_size):
+    """Which rows belong to a group whose scores differ, (B,) bool.
+
+    A group of equal scores has no advantage and teaches nothing; DAPO samples
+    other prompts in its place.
+
+    Args:
+        scores, group_size: as `leave_one_out`.
+    Raises: as `leave_one_out`.
+    Source: Yu et al. 2025 (DAPO), arXiv:2503.14476, dynamic sampling.
+
+    >>> informative_groups([1, 3, 2, 2], 2).tolist()
+    [True, True, False, False]
+    """
+    groups = _groups(scores, group_size)
+    return (_deviation(groups, axis=1, ddof=0) > 0).repeat(group_size)
+
+
+def overlong_penalty(lengths, max_length, margin):
+    """What a text loses for being nearly too long, in [-1, 0].
+
+    0 up to max_length - margin tokens, from there linearly down to -1 at
+    max_length and beyond.
+
+    Args:
+        lengths: (B,), tokens.
+        max_length: the limit, tokens.
+        margin: in [1, max_length], tokens before the limit.
+    Returns: (B,) float.
+    Raises: ValueError for a margin outside its range.
+    Source: Yu et al. 2025 (DAPO), arXiv:2503.14476, eq. 13.
+
+    >>> overlong_penalty([3, 8, 9, 10, 12], max_length=10, margin=4).tolist()
+    [0.0, -0.5, -0.75, -1.0, -1.0]
+    """
+    if not 1 <= margin <= max_length:
+        raise ValueError(
+            f"margin: expected 1 to max_length {max_length}, got {margin}"
+        )
+    left = max_length - margin - _finite("lengths", lengths)
+    return np.clip(left / margin, -1.0, 0.0)
+
+
 def whiten(x, mask, scale=0.0):
     """x with mean 0 and standard deviation 1 over the tokens of the mask.
 

@@ -13,6 +13,8 @@ import numpy as np
 
 RETURNS = ("to_go", "total")
 BASELINES = ("none", "mean", "leave_one_out", "learned", "critic")
+RATIOS = ("token", "sequence", "length_normalised")
+AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
 BERT_HEADS = ("masked", "sequence", "token")
 DECAYS = ("none", "cosine")
 

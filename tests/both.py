@@ -11,6 +11,7 @@ from core.pt import checkpoints as pt_checkpoints
 from core.pt import logprobs as pt_logprobs
 from core.pt import losses as pt_losses
 from core.pt import models as pt_models
+from core.pt import preferences as pt_preferences
 from core.pt import rewards as pt_rewards
 from core.pt import rollout as pt_rollout
 from core.pt import trainers as pt_trainers
@@ -18,6 +19,7 @@ from core.tf import checkpoints as tf_checkpoints
 from core.tf import logprobs as tf_logprobs
 from core.tf import losses as tf_losses
 from core.tf import models as tf_models
+from core.tf import preferences as tf_preferences
 from core.tf import rewards as tf_rewards
 from core.tf import rollout as tf_rollout
 from core.tf import trainers as tf_trainers
@@ -43,14 +45,14 @@ PT = SimpleNamespace(
     name="pt", tensor=torch.tensor, grad=_pt_grad,
     numpy=lambda t: t.detach().numpy(),
     checkpoints=pt_checkpoints, logprobs=pt_logprobs, losses=pt_losses,
-    models=pt_models, rewards=pt_rewards,
+    models=pt_models, preferences=pt_preferences, rewards=pt_rewards,
     rollout=pt_rollout, trainers=pt_trainers,
 )
 TF = SimpleNamespace(
     name="tf", tensor=tf.constant, grad=_tf_grad,
     numpy=lambda t: t.numpy(),
     checkpoints=tf_checkpoints, logprobs=tf_logprobs, losses=tf_losses,
-    models=tf_models, rewards=tf_rewards,
+    models=tf_models, preferences=tf_preferences, rewards=tf_rewards,
     rollout=tf_rollout, trainers=tf_trainers,
 )
 BOTH = [PT, TF]

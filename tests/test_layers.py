@@ -19,7 +19,8 @@ FLOORS = {
 }
 MIRRORED = {
     "checkpoints": 2, "logprobs": 2, "attention": 2, "layers": 2, "models": 3,
-    "losses": 4, "rewards": 4, "pretrained": 4, "rollout": 5, "trainers": 6,
+    "losses": 4, "preferences": 4, "rewards": 4, "pretrained": 4,
+    "rollout": 5, "trainers": 6,
 }
 for _package in ("pt", "tf"):
     FLOORS |= {f"{_package}.{name}": n for name, n in MIRRORED.items()}

@@ -190,27 +190,186 @@ def test_parity_of_values_and_gradients():
 def test_clipped_surrogate_by_hand(fw):
     ratio = np.array([[0.5, 0.9, 1.1, 2.0], [0.5, 0.9, 1.1, 2.0]])
     adv = np.array([[1.0, 1, 1, 1], [-2, -2, -2, -2]])
-    value, gradients = fw.grad(
-        lambda x: fw.losses.clipped_surrogate(
-            x, fw.tensor(np.zeros((2, 4))), fw.tensor(adv), 0.2, 0.3
-        ),
-        np.log(ratio),
+    value, (gradient,) = fw.grad(
+        lambda x: fw.losses.clipped_surrogate(x, fw.tensor(adv), 0.2, 0.3),
+        ratio,
     )
     np.testing.assert_allclose(
         value, [[0.5, 0.9, 1.1, 1.3], [-1.6, -1.8, -2.2, -4.0]]
     )
-    # A clipped ratio has no gradient; otherwise it is ρ A.
+    # A clipped ratio has no gradient; otherwise it is A.
+    np.testing.assert_allclose(gradient, [[1, 1, 1, 0], [0, -2, -2, -2]])
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_clipped_weight_surrogate_by_hand(fw):
+    ratio = np.array([[0.5, 1.1, 2.0]])
+    logprobs, adv = np.log([[0.2, 0.5, 0.8]]), np.array([[1.0, -2, 3]])
+    value, gradients = fw.grad(
+        lambda x, y: fw.losses.clipped_weight_surrogate(
+            x, y, fw.tensor(adv), 0.2, 0.3
+        ) + 0 * y,
+        logprobs, ratio,
+    )
+    weights = [[0.8, -2.2, 3.9]]  # 0.8 · 1, 1.1 · -2, 1.3 · 3
+    np.testing.assert_allclose(value, weights * logprobs)
+    np.testing.assert_allclose(gradients[0], weights)  # no token loses it
+    np.testing.assert_array_equal(gradients[1], 0)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("level, values, gradients", [
+    ("token", [[2, 0.5, 1], [4, 1, 1]], [[2, 0.5, 0], [4, 0, 0]]),
+    ("sequence", [[1], [4]], [[1, 1, 0], [4, 0, 0]]),
+    ("length_normalised", [[1], [4]], [[0.5, 0.5, 0], [4, 0, 0]]),
+])
+def test_policy_ratio_by_hand(fw, level, values, gradients):
+    """Two tokens of ratios 2 and 1/2, and one of ratio 4; rest is mask."""
+    ratio = np.array([[2, 0.5, 7], [4, 3, 0.1]])
+    mask = np.array([[1.0, 1, 0], [1, 0, 0]])
+    old = np.log([[0.3, 0.4, 0.5], [0.2, 0.3, 0.1]])
+    value, (gradient,) = fw.grad(
+        lambda x: fw.losses.policy_ratio(
+            x, fw.tensor(old), fw.tensor(mask), level
+        ),
+        old + np.log(ratio),
+    )
+    np.testing.assert_allclose(value, values)
+    np.testing.assert_allclose(gradient, gradients, atol=1e-15)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("how, length, wanted", [
+    ("sequence_sum", None, (3 + 5 + 0) / 3),
+    ("sequence_mean", None, (3 / 2 + 5 + 0) / 3),
+    ("token_mean", None, (3 + 5) / 3),
+    ("constant", 4, (3 + 5) / 12),
+])
+def test_aggregate_by_hand(fw, how, length, wanted):
+    """Rows of two tokens, of one, and one that is masked whole."""
+    x = fw.tensor(np.array([[1.0, 2, 9], [5, 9, 9], [9, 9, 9]]))
+    mask = fw.tensor(np.array([[1.0, 1, 0], [1, 0, 0], [0, 0, 0]]))
+    assert float(fw.losses.aggregate(x, mask, how, length)) == (
+        pytest.approx(wanted, rel=1e-15)
+    )
+    none = fw.tensor(np.zeros((3, 3)))
+    assert float(fw.losses.aggregate(x, none, how, length)) == 0
+
+
+def expected_gradient(fw, mdp, logits, scores, how):
+    """Exact E[∇ aggregate(log π · score)] over all completions."""
+    probs = exact.probabilities(mdp, logits)
+
+    def loss(table):
+        logprobs = fw.logprobs.token_logprobs(
+            gathered(fw, table, mdp), fw.tensor(mdp.completions)
+        )
+        gain = logprobs * fw.tensor(
+            np.repeat((probs * scores)[:, None], 3, axis=1)
+        )
+        return len(probs) * fw.losses.aggregate(gain, fw.tensor(mdp.mask), how)
+
+    return np.asarray(fw.grad(loss, logits)[1][0])
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_the_mean_over_a_sequence_climbs_another_objective(fw):
+    """GRPO's: not E[R] but E[(R - b) / |y|], which rewards short texts."""
+    mdp = small_mdp()
+    logits = np.random.default_rng(4).normal(size=mdp.next_state.shape)
+    lengths = mdp.mask.sum(axis=1)
+    scores = exact.total_returns(mdp) + 0.7  # b = -0.7
+    probs = exact.probabilities(mdp, logits)
+    samples = exact.gradient_samples(mdp, logits, mdp.mask)  # ∇ log π(y)
+    per_length = exact.moments(
+        probs, samples * (scores / lengths).reshape(-1, 1, 1)
+    )[0]
+    found = expected_gradient(fw, mdp, logits, scores, "sequence_mean")
+    np.testing.assert_allclose(found, per_length, atol=1e-12)
+    truth = exact.objective_gradient(mdp, logits)
     np.testing.assert_allclose(
-        gradients[0], [[0.5, 0.9, 1.1, 0], [0, -1.8, -2.2, -4.0]]
+        expected_gradient(fw, mdp, logits, scores, "sequence_sum"), truth,
+        atol=1e-12,  # a constant b does not matter here
+    )
+    cosine = (found * truth).sum() / (
+        np.linalg.norm(found) * np.linalg.norm(truth)
+    )
+    assert cosine < 0.99  # another direction, not another length
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_clipped_value_gains_nothing_by_moving_further(fw):
+    old, target = np.zeros((1, 4)), np.array([[1.0, 1, -1, 1]])
+    values = np.array([[0.1, 0.5, 0.5, -0.5]])  # clip 0.2
+    value, (gradient,) = fw.grad(
+        lambda x: fw.losses.clipped_value_loss(
+            x, fw.tensor(old), fw.tensor(target), fw.tensor(np.ones((1, 4))),
+            0.2,
+        ),
+        values,
+    )
+    squares = [0.9**2, 0.8**2, 1.5**2, 1.5**2]
+    assert value == pytest.approx(np.mean(squares) / 2)
+    # Near the old value and on the way back, the plain gradient; else none.
+    np.testing.assert_allclose(gradient, [[-0.9 / 4, 0, 1.5 / 4, -1.5 / 4]])
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_minimum_risk_of_all_texts_is_the_objective(fw):
+    """With all completions in the group and sharpness 1, Q is π."""
+    mdp = small_mdp()
+    logits = np.random.default_rng(5).normal(size=mdp.next_state.shape)
+    scores = exact.total_returns(mdp)
+
+    def loss(table):
+        logprobs = fw.logprobs.token_logprobs(
+            gathered(fw, table, mdp), fw.tensor(mdp.completions)
+        ) * fw.tensor(mdp.mask)
+        sums = (logprobs @ fw.tensor(np.ones((3, 1))))[:, 0]
+        return fw.losses.minimum_risk_loss(
+            sums, fw.tensor(scores), len(scores), 1.0
+        )
+
+    value, (gradient,) = fw.grad(loss, logits)
+    assert value == pytest.approx(-exact.objective(mdp, logits))
+    np.testing.assert_allclose(
+        gradient, -exact.objective_gradient(mdp, logits), atol=1e-12
     )
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("bounds", [(-0.1, 0.2), (0.2, -0.1)])
-def test_clip_bounds_are_not_negative(fw, bounds):
-    zeros = fw.tensor(np.zeros((1, 1)))
-    with pytest.raises(ValueError, match="^clip_low, clip_high"):
-        fw.losses.clipped_surrogate(zeros, zeros, zeros, *bounds)
+def test_minimum_risk_by_hand(fw):
+    """Two groups of two; sharpness 1/2 takes the root of the odds."""
+    logprobs, scores = np.log([0.4, 0.1, 0.2, 0.2]), np.array([1.0, 4, 0, 2])
+    loss = fw.losses.minimum_risk_loss(
+        fw.tensor(logprobs), fw.tensor(scores), 2, 0.5
+    )
+    assert float(loss) == pytest.approx(-((2 / 3 + 4 / 3) + 1) / 2)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_arguments_out_of_range_are_named(fw):
+    ones, losses = fw.tensor(np.ones((2, 3))), fw.losses
+    row = fw.tensor(np.ones(4))
+    for name, call in (
+        ("clip_low", lambda: losses.clipped_surrogate(ones, ones, -1, 0.2)),
+        ("clip_high", lambda: losses.clipped_surrogate(ones, ones, 0.2, -1)),
+        ("ratio", lambda: losses.clipped_surrogate(row[:, None], ones, 0, 0)),
+        ("clip_low", lambda: losses.clipped_weight_surrogate(
+            ones, ones, ones, -1, 0)),
+        ("level", lambda: losses.policy_ratio(ones, ones, ones, "word")),
+        ("how", lambda: losses.aggregate(ones, ones, "mean")),
+        ("length", lambda: losses.aggregate(ones, ones, "constant")),
+        ("length", lambda: losses.aggregate(ones, ones, "constant", 0)),
+        ("length", lambda: losses.aggregate(ones, ones, "token_mean", 3)),
+        ("clip", lambda: losses.clipped_value_loss(
+            ones, ones, ones, ones, -0.1)),
+        ("group_size", lambda: losses.minimum_risk_loss(row, row, 1, 1.0)),
+        ("group_size", lambda: losses.minimum_risk_loss(row, row, 3, 1.0)),
+        ("sharpness", lambda: losses.minimum_risk_loss(row, row, 2, 0.0)),
+    ):
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            call()
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
+from trl.rewards import get_soft_overlong_punishment
 
 from core import returns
 from core.returns import (
@@ -16,7 +17,9 @@ from core.returns import (
     discounted_returns,
     gae,
     group_advantages,
+    informative_groups,
     leave_one_out,
+    overlong_penalty,
     total_returns,
     whiten,
 )
@@ -33,7 +36,7 @@ UNIT = st.floats(0, 1)
 
 def test_docstrings():
     result = doctest.testmod(returns)
-    assert result.failed == 0 and result.attempted == 7
+    assert result.failed == 0 and result.attempted == 9
 
 
 def test_returns_by_hand():
@@ -183,6 +186,31 @@ def test_group_advantages_have_mean_0_and_spread_1(scores, size):
     assert_allclose(groups.mean(axis=1), 0, atol=1e-6)
     spread = np.ptp(scores.reshape(-1, size), axis=1) > 1e-6
     assert_allclose(groups.std(axis=1, ddof=1)[spread], 1, atol=1e-6)
+
+
+def test_groups_that_teach_something():
+    """Rounding is no spread: 0.1 + 0.2 is not 0.3, and teaches nothing."""
+    scores = [0.1 + 0.2, 0.3, 1.0, 0.0, 5.0, 5.0]
+    found = informative_groups(scores, 2)
+    assert found.tolist() == [False, False, True, True, False, False]
+    advantages = group_advantages(scores, 2, scale=True)
+    assert_array_equal(advantages != 0, found)
+
+
+@pytest.mark.parametrize("limit, margin", [(10, 4), (10, 10), (7, 1)])
+def test_overlong_penalty_is_that_of_trl(limit, margin):
+    lengths = np.arange(13)
+    theirs = get_soft_overlong_punishment(limit, margin)
+    assert_allclose(
+        overlong_penalty(lengths, limit, margin),
+        theirs([[0] * n for n in lengths]), atol=1e-15,
+    )
+
+
+@pytest.mark.parametrize("margin", [0, 11])
+def test_the_margin_lies_within_the_limit(margin):
+    with pytest.raises(ValueError, match="^margin: expected 1 to max_length"):
+        overlong_penalty([3], 10, margin)
 
 
 def test_bad_input_is_named():

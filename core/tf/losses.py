@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from core.types import AGGREGATIONS, RATIOS
+
 
 def policy_gradient_loss(logprobs, advantages, mask):
     """Minus the score-function objective: its gradient estimates -∇J.
@@ -92,33 +94,166 @@ def cross_entropy_loss(logprobs, mask):
     return -tf.reduce_sum(logprobs * mask) / count
 
 
-def clipped_surrogate(logprobs, old_logprobs, advantages, clip_low,
-                      clip_high):
-    """Per-token PPO objective, to maximise.
-
-    min(ρ A, clip(ρ, 1 - clip_low, 1 + clip_high) A),
-    ρ = exp(logprobs - old_logprobs)
+def policy_ratio(logprobs, old_logprobs, mask, level):
+    """π / μ of tokens or of whole sequences; the gradient flows through it.
 
     Args:
-        logprobs: (B, T) float, nats; the gradient flows here.
-        old_logprobs, advantages: (B, T) float, constants.
+        logprobs: (B, T) float, nats, of the policy now; the gradient flows
+            here.
+        old_logprobs: (B, T) float, nats, of the policy that sampled.
+        mask: (B, T) float.
+        level: one of `core.types.RATIOS`: "token" ρ_t = π(y_t) / μ(y_t);
+            "sequence" Π_t ρ_t; "length_normalised" (Π_t ρ_t)^(1/|y|), the
+            geometric mean.
+    Returns: (B, T) for "token", otherwise (B, 1).
+    Raises: ValueError where shapes differ, for another level.
+    Source: Schulman et al. 2017 (PPO), arXiv:1707.06347, section 3; Zheng et
+        al. 2025 (GSPO), arXiv:2507.18071.
+    """
+    _same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
+    _one_of("level", level, RATIOS)
+    log_ratio = (logprobs - old_logprobs) * mask
+    if level != "token":
+        log_ratio = tf.reduce_sum(log_ratio, axis=1, keepdims=True)
+    if level == "length_normalised":
+        lengths = tf.reduce_sum(mask, axis=1, keepdims=True)
+        log_ratio = log_ratio / tf.maximum(lengths, 1)
+    return tf.exp(log_ratio)
+
+
+def clipped_surrogate(ratio, advantages, clip_low, clip_high):
+    """Per-token PPO objective, to maximise.
+
+    min(ρ A, clip(ρ, 1 - clip_low, 1 + clip_high) A)
+
+    Args:
+        ratio: ρ, (B, T) or (B, 1) float; the gradient flows here.
+        advantages: (B, T) float, constants.
         clip_low, clip_high: ≥ 0, dimensionless.
     Returns: (B, T) float.
     Raises: ValueError where shapes differ or a bound is negative.
     Source: Schulman et al. 2017, arXiv:1707.06347, eq. 7; the asymmetric
         bounds: Yu et al. 2025 (DAPO), arXiv:2503.14476.
     """
-    _same_shape(
-        logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages
-    )
-    if clip_low < 0 or clip_high < 0:
-        raise ValueError(
-            "clip_low, clip_high: expected at least 0, "
-            f"got {clip_low}, {clip_high}"
-        )
-    ratio = tf.exp(logprobs - old_logprobs)
+    _ratio_shape(ratio, advantages)
+    _bounds(clip_low=clip_low, clip_high=clip_high)
     clipped = tf.clip_by_value(ratio, 1 - clip_low, 1 + clip_high)
     return tf.minimum(ratio * advantages, clipped * advantages)
+
+
+def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low,
+                             clip_high):
+    """Per-token CISPO objective, to maximise.
+
+    sg(clip(ρ, 1 - clip_low, 1 + clip_high)) A log π(y_t), sg a constant: the
+    weight is bounded, and no token loses its gradient.
+
+    Args:
+        logprobs: (B, T) float, nats; the gradient flows here.
+        ratio: ρ, (B, T) or (B, 1) float; no gradient flows here.
+        advantages: (B, T) float, constants.
+        clip_low, clip_high: ≥ 0, dimensionless.
+    Returns: (B, T) float.
+    Raises: as `clipped_surrogate`.
+    Source: MiniMax 2025 (CISPO), arXiv:2506.13585, eq. 4 and 5.
+    """
+    _same_shape(logprobs=logprobs, advantages=advantages)
+    _ratio_shape(ratio, advantages)
+    _bounds(clip_low=clip_low, clip_high=clip_high)
+    weight = tf.clip_by_value(ratio, 1 - clip_low, 1 + clip_high)
+    return tf.stop_gradient(weight) * advantages * logprobs
+
+
+def aggregate(per_token, mask, how, length=None):
+    """One number from the terms of all tokens.
+
+    - "sequence_sum": (1/B) Σ_b Σ_t, the only one whose gradient is ∇J;
+    - "sequence_mean": (1/B) Σ_b (1/|y_b|) Σ_t, of GRPO and GSPO;
+    - "token_mean": Σ_b Σ_t / Σ_b |y_b|, of PPO, DAPO and CISPO;
+    - "constant": (1/(B length)) Σ_b Σ_t, of Dr. GRPO.
+
+    Args:
+        per_token: (B, T) float; the gradient flows here.
+        mask: (B, T) float; a row of zeros counts in B.
+        how: one of `core.types.AGGREGATIONS`.
+        length: for "constant", tokens, > 0; for the others None.
+    Returns: scalar; 0 where mask is all zero.
+    Raises: ValueError where shapes differ, for another `how` or a length
+        that does not go with it.
+    Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, eq. 3; Liu et al. 2025
+        (Dr. GRPO), arXiv:2503.20783; Yu et al. 2025 (DAPO),
+        arXiv:2503.14476.
+    """
+    _same_shape(per_token=per_token, mask=mask)
+    _one_of("how", how, AGGREGATIONS)
+    if (how == "constant") != (length is not None and length > 0):
+        raise ValueError(
+            'length: expected a positive number with "constant" and None '
+            f"with the others, got {length} with {how!r}"
+        )
+    sums = tf.reduce_sum(per_token * mask, axis=1)
+    lengths = tf.reduce_sum(mask, axis=1)
+    if how == "token_mean":
+        return tf.reduce_sum(sums) / tf.maximum(tf.reduce_sum(lengths), 1)
+    if how == "sequence_mean":
+        sums = sums / tf.maximum(lengths, 1)
+    return tf.reduce_mean(sums) / (length or 1)
+
+
+def clipped_value_loss(values, old_values, returns, mask, clip):
+    """Value loss that gains nothing by moving further than `clip`.
+
+    ½ max((V - G)², (V_old + clip(V - V_old, -clip, clip) - G)²), token mean
+
+    Args:
+        values: (B, T) float; the gradient flows here.
+        old_values: (B, T) float, constants, of the policy that sampled.
+        returns: (B, T) float, constants.
+        mask: (B, T) float.
+        clip: ≥ 0, in units of the reward.
+    Returns: scalar; 0 where mask is all zero.
+    Raises: ValueError where shapes differ or clip is negative.
+    Source: Dhariwal et al. 2017, OpenAI Baselines, ppo2; Huang et al. 2022,
+        "The 37 Implementation Details of Proximal Policy Optimization".
+    """
+    _same_shape(
+        values=values, old_values=old_values, returns=returns, mask=mask
+    )
+    _bounds(clip=clip)
+    near = old_values + tf.clip_by_value(values - old_values, -clip, clip)
+    squares = tf.maximum((values - returns) ** 2, (near - returns) ** 2)
+    return 0.5 * aggregate(squares, mask, "token_mean")
+
+
+def minimum_risk_loss(sequence_logprobs, scores, group_size, sharpness):
+    """Minus the expected score under the policy renormalised over a group.
+
+    -(1/N) Σ_n Σ_i Q(y_i) R(y_i),  Q ∝ π(y_i)^sharpness within group n
+
+    Args:
+        sequence_logprobs: (B,) float, nats, log π(Y|X); the gradient flows
+            here.
+        scores: (B,) float, constants; each `group_size` rows are the
+            different completions of one prompt.
+        group_size: at least 2; divides B.
+        sharpness: > 0; the paper's α.
+    Returns: scalar, minus a score.
+    Raises: ValueError where shapes differ or an argument is out of range.
+    Source: Shen et al. 2016, arXiv:1512.02433.
+    """
+    _same_shape(sequence_logprobs=sequence_logprobs, scores=scores)
+    rows = scores.shape[0]
+    if group_size < 2 or rows % group_size:
+        raise ValueError(
+            "group_size: expected at least 2 and a divisor of "
+            f"{rows} rows, got {group_size}"
+        )
+    if not sharpness > 0:
+        raise ValueError(f"sharpness: expected more than 0, got {sharpness}")
+    logits = sharpness * tf.reshape(sequence_logprobs, (-1, group_size))
+    shares = tf.nn.softmax(logits)
+    means = tf.reduce_sum(shares * tf.reshape(scores, (-1, group_size)), 1)
+    return -tf.reduce_mean(means)
 
 
 def token_cross_entropy(logits, targets, mask):
@@ -143,3 +278,23 @@ def _same_shape(**tensors):
     shapes = {name: tuple(t.shape) for name, t in tensors.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"expected one shape (B, T), got {shapes}")
+
+
+def _one_of(name, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{name}: expected one of {allowed}, got {value!r}")
+
+
+def _bounds(**bounds):
+    for name, value in bounds.items():
+        if value < 0:
+            raise ValueError(f"{name}: expected at least 0, got {value}")
+
+
+def _ratio_shape(ratio, advantages):
+    batch, length = advantages.shape
+    if tuple(ratio.shape) not in ((batch, length), (batch, 1)):
+        raise ValueError(
+            f"ratio: expected ({batch}, {length}) or ({batch}, 1), "
+            f"got {tuple(ratio.shape)}"
+        )

@@ -1,0 +1,120 @@
+"""The policy losses against TRL's own, its trainers' `_compute_loss`.
+
+TRL gets the log-probabilities that ours get, in place of a model's, and
+everything between them and its loss is its own code.
+"""
+
+from collections import defaultdict
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+import torch
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.rloo_trainer import RLOOTrainer
+
+from tests.both import BOTH
+
+B, T, LIMIT = 6, 5, 7
+LOW, HIGH = 0.2, 0.28
+
+
+def batch(seed=0):
+    """logprobs, old and reference ones, advantages, mask; ratios spread."""
+    rng = np.random.default_rng(seed)
+    logprobs = -rng.exponential(size=(B, T)) - 0.1
+    old, ref = (logprobs + 0.6 * rng.normal(size=(B, T)) for _ in range(2))
+    mask = (np.arange(T) < np.array([5, 1, 3, 5, 2, 4])[:, None]) * 1.0
+    advantages = np.repeat(rng.normal(size=(B, 1)), T, axis=1)
+    return logprobs, old, ref, advantages, mask
+
+
+def theirs(kind, level, beta, arrays):
+    """TRL's loss and its gradient by the log-probabilities.
+
+    `kind` is its loss_type, or "rloo" for its other trainer.
+    """
+    logprobs, old, ref, advantages, mask = map(torch.tensor, arrays)
+    logprobs.requires_grad_()
+    trainer = MagicMock(
+        aux_loss_enabled=False, top_entropy_quantile=1.0, use_vllm=False,
+        off_policy_mask_threshold=None, importance_sampling_level=level,
+        beta=beta, epsilon_low=LOW, epsilon_high=HIGH, loss_type=kind,
+        max_completion_length=LIMIT, current_gradient_accumulation_steps=1,
+        _entropy_bonus_enabled=False, _metrics=defaultdict(
+            lambda: defaultdict(list)
+        ),
+    )
+    trainer.args.use_bias_correction_kl = False
+    trainer.args.delta = None
+    trainer.args.steps_per_generation = 1
+    trainer.accelerator.num_processes = 1
+    trainer.accelerator.gather = lambda x: x
+    trainer.model.training = True
+    trainer._get_per_token_logps_and_entropies.return_value = (
+        logprobs, torch.zeros(B, T), None
+    )
+    if kind == "cispo":  # its bound is one of the ratio itself
+        trainer.epsilon_high = 1 + HIGH
+    ids = torch.zeros(B, T, dtype=torch.long)
+    whole = RLOOTrainer if kind == "rloo" else GRPOTrainer
+    loss = whole._compute_loss(trainer, None, {
+        "prompt_ids": ids, "prompt_mask": ids, "completion_ids": ids,
+        "completion_mask": mask, "advantages": advantages[:, 0],
+        "old_per_token_logps": old, "ref_per_token_logps": ref,
+        "old_logps": (old * mask).sum(dim=1),
+        "num_items_in_batch": mask.sum(),
+    })
+    loss.backward()
+    return loss.item(), logprobs.grad.numpy()
+
+
+CASES = {  # name: TRL's kind and level; our level and aggregation
+    "GRPO": ("grpo", "token", "token", "sequence_mean", None),
+    "Dr. GRPO": ("dr_grpo", "token", "token", "constant", LIMIT),
+    "DAPO": ("dapo", "token", "token", "token_mean", None),
+    "BNPO": ("bnpo", "token", "token", "token_mean", None),
+    "GSPO": ("grpo", "sequence", "length_normalised", "sequence_mean", None),
+    "RLOO": ("rloo", None, "sequence", "sequence_mean", None),
+    "CISPO": ("cispo", "token", "token", "token_mean", None),
+}
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("beta", [0.0, 0.3])
+@pytest.mark.parametrize("name", CASES)
+def test_the_loss_is_trls(fw, name, beta):
+    kind, their_level, level, how, length = CASES[name]
+    if name == "RLOO" and beta:
+        pytest.skip("its KL stands in the reward")
+    arrays = batch()
+    logprobs, *rest = arrays
+    old, ref, advantages, mask = map(fw.tensor, rest)
+    losses = fw.losses
+
+    def ours(logprobs):
+        ratio = losses.policy_ratio(logprobs, old, mask, level)
+        if name == "CISPO":  # TRL has no lower bound
+            gain = losses.clipped_weight_surrogate(
+                logprobs, ratio, advantages, 1.0, HIGH
+            )
+        else:
+            gain = losses.clipped_surrogate(ratio, advantages, LOW, HIGH)
+        gain = gain - beta * fw.logprobs.kl_k3(logprobs, ref)
+        return -losses.aggregate(gain, mask, how, length)
+
+    value, (gradient,) = fw.grad(ours, logprobs)
+    wanted, their_gradient = theirs(kind, their_level, beta, arrays)
+    assert value == pytest.approx(wanted, abs=1e-12)
+    np.testing.assert_allclose(gradient, their_gradient, atol=1e-12)
+    assert np.abs(their_gradient).max() > 0.01
+
+
+def test_the_batch_has_clipped_tokens_of_both_signs():
+    """Otherwise the tests above would not see the clip."""
+    logprobs, old, _, advantages, mask = batch()
+    ratio, inside = np.exp(logprobs - old), mask > 0
+    assert ((ratio > 1 + HIGH) & (advantages > 0) & inside).any()
+    assert ((ratio < 1 - LOW) & (advantages < 0) & inside).any()
+    assert ((ratio > 1 + HIGH) & (advantages < 0) & inside).any()
+    assert ((ratio < 1 - LOW) & (advantages > 0) & inside).any()
