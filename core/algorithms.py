@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from core import returns
+from core.types import GROUP_BASELINES
 
 
 def advantages(batch, config, predicted=None):
@@ -19,6 +20,11 @@ def advantages(batch, config, predicted=None):
     - "none": nothing;
     - "mean": the mean return at the same position over the batch;
     - "leave_one_out": the same without the row itself, hence unbiased;
+    - "group_leave_one_out": the mean return of the other completions of the
+      prompt, as in RLOO: unbiased;
+    - "group": the mean of all of them, as in Dr. GRPO: its gradient is that
+      of RLOO times 1 - 1/G;
+    - "group_scaled": the same, divided by their deviation, as in GRPO;
     - "learned": b(X), one prediction a prompt;
     - "critic": V(s_t), through GAE with `config.lam` (`config.returns` has
       no effect).  A truncated text is bootstrapped, so with γ = 1 and
@@ -50,6 +56,8 @@ def advantages(batch, config, predicted=None):
             adv = returns.total_returns(rewards, mask, config.gamma)
         if config.baseline == "learned":
             adv, targets = adv - predicted[:, None], to_go[:, 0]
+        elif config.baseline in GROUP_BASELINES:
+            adv = np.zeros_like(adv) + _in_group(to_go[:, 0], config)[:, None]
         elif config.baseline != "none":
             own = config.baseline == "mean"
             adv = adv - _position_mean(adv, mask, own)
@@ -57,6 +65,15 @@ def advantages(batch, config, predicted=None):
     if config.whiten:
         adv = returns.whiten(adv, mask, scale=np.abs(to_go).max())
     return adv, targets
+
+
+def _in_group(scores, config):
+    """What each row's return is worth beside those of its group, (B,)."""
+    size = config.group_size
+    if config.baseline == "group_leave_one_out":
+        return scores - returns.leave_one_out(scores, size)
+    scale = config.baseline == "group_scaled"
+    return returns.group_advantages(scores, size, scale)
 
 
 def _position_mean(values, mask, own):

@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 RETURNS = ("to_go", "total")
-BASELINES = ("none", "mean", "leave_one_out", "learned", "critic")
+GROUP_BASELINES = ("group_leave_one_out", "group", "group_scaled")
+BASELINES = (
+    "none", "mean", "leave_one_out", "learned", "critic", *GROUP_BASELINES,
+)
 RATIOS = ("token", "sequence", "length_normalised")
 AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
 BERT_HEADS = ("masked", "sequence", "token")
@@ -100,6 +103,7 @@ class PolicyGradientConfig:
 
     steps: int = 200  # updates of the policy
     batch_size: int = 128  # completions sampled for each update
+    group_size: int = 1  # of them for each prompt, one after the other
     learning_rate: float = 3e-3  # Adam's, after the warm-up
     warmup_steps: int = 20  # the rate grows linearly over these updates
     max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
@@ -137,7 +141,7 @@ class PolicyGradientConfig:
                     f"{name}: expected a positive number, "
                     f"got {getattr(self, name)}"
                 )
-        for name in ("steps", "batch_size"):
+        for name in ("steps", "batch_size", "group_size"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"{name}: expected at least 1, got {getattr(self, name)}"
@@ -162,6 +166,24 @@ class PolicyGradientConfig:
             )
         if self.baseline == "critic" and self.returns != "to_go":
             raise ValueError('returns: expected "to_go" for critic')
+        if self.batch_size % self.group_size:
+            raise ValueError(
+                f"batch_size: expected a multiple of group_size "
+                f"{self.group_size}, got {self.batch_size}"
+            )
+        if self.baseline in GROUP_BASELINES:
+            if self.group_size < 2:
+                raise ValueError(
+                    f"group_size: expected at least 2 for {self.baseline}"
+                )
+            if self.returns != "total":
+                raise ValueError(
+                    f'returns: expected "total" for {self.baseline}'
+                )
+            if self.reuse:  # the buffer draws single rows
+                raise ValueError(
+                    f"reuse: expected 0 for {self.baseline}, got {self.reuse}"
+                )
 
     def alpha(self, step):
         """Entropy weight at `step` (0-based): linear to `entropy_final`."""

@@ -5,7 +5,7 @@ import pytest
 
 from core import exact
 from core.algorithms import advantages
-from core.types import PolicyGradientConfig, Rollout
+from core.types import GROUP_BASELINES, PolicyGradientConfig, Rollout
 
 
 def batch_of(rewards, mask, terminated=None):
@@ -29,6 +29,12 @@ BATCH = batch_of([[1, 2, 4], [8, 0, 9]], [[1, 1, 1], [1, 0, 0]])
     ({"baseline": "mean"}, None, [[-0.5, 0, 0], [0.5, 0, 0]]),
     # no other row stands at positions 1 and 2: nothing is subtracted
     ({"baseline": "leave_one_out"}, None, [[-1, 6, 4], [1, 0, 0]]),
+    ({"baseline": "group_leave_one_out", "group_size": 2,
+      "returns": "total"}, None, [[-1, -1, -1], [1, 0, 0]]),
+    ({"baseline": "group", "group_size": 2, "returns": "total"}, None,
+     [[-0.5, -0.5, -0.5], [0.5, 0, 0]]),
+    ({"baseline": "group_scaled", "group_size": 2, "returns": "total"}, None,
+     np.array([[-1, -1, -1], [1, 0, 0]]) / 2**0.5),
     ({"baseline": "learned"}, [1, 2], [[6, 5, 3], [6, 0, 0]]),
     ({"baseline": "critic"}, [[1, 2, 3, 9], [4, 5, 6, 9]],
      [[6, 4, 1], [4, 0, 0]]),
@@ -101,6 +107,47 @@ def test_bias_by_enumeration(baseline, unbiased):
         - exact.objective_gradient(mdp, logits)
     ).max()
     assert (error < 1e-12) if unbiased else (error > 1e-2)
+
+
+def grouped(baseline):
+    return PolicyGradientConfig(
+        baseline=baseline, group_size=2, returns="total"
+    )
+
+
+def test_the_group_mean_shrinks_the_gradient_and_scaling_turns_it():
+    """Exactly: RLOO gives ∇J, Dr. GRPO (1 - 1/G) ∇J, GRPO neither."""
+    mdp = exact.TokenMDP.enumerate(
+        3, 2, lambda text: float(text[-1]) - 0.4 * len(text), eos_id=0
+    )
+    logits = np.random.default_rng(0).normal(size=mdp.next_state.shape)
+    truth = exact.objective_gradient(mdp, logits)
+    found = {name: sampled_gradient(mdp, logits, grouped(name))
+             for name in GROUP_BASELINES}
+    np.testing.assert_allclose(
+        found["group_leave_one_out"], truth, atol=1e-12
+    )
+    np.testing.assert_allclose(found["group"], truth / 2, atol=1e-12)
+    scaled = found["group_scaled"]
+    cosine = (scaled * truth).sum() / (
+        np.linalg.norm(scaled) * np.linalg.norm(truth)
+    )
+    assert 0 < cosine < 0.999
+
+
+@pytest.mark.parametrize("baseline", GROUP_BASELINES)
+def test_a_group_of_equal_returns_has_no_advantage(baseline):
+    batch = batch_of([[0.1, 0.2], [0.3, 0.0]], np.ones((2, 2)))
+    adv, targets = advantages(batch, grouped(baseline))
+    np.testing.assert_allclose(adv, 0, atol=1e-15)
+    assert targets is None
+
+
+def test_a_group_is_one_prompt_not_the_batch():
+    """Two prompts, one of which pays 10 more: that is no advantage."""
+    batch = batch_of([[1], [3], [11], [13]], np.ones((4, 1)))
+    adv, _ = advantages(batch, grouped("group"))
+    np.testing.assert_allclose(adv[:, 0], [-1, 1, -1, 1])
 
 
 @pytest.mark.parametrize("baseline", ["mean", "leave_one_out"])

@@ -32,6 +32,8 @@ SETTINGS = {
     "learned": {"baseline": "learned", "returns": "total"},
     "critic": {"baseline": "critic", "lam": 0.9, "gamma": 0.9},
     "whiten": {"baseline": "leave_one_out", "whiten": True},
+    "group": {"baseline": "group_scaled", "group_size": 4,
+              "returns": "total"},
     "temperature": {"temperature": 0.7},
     "reuse": {"buffer_batches": 5, "reuse": 2},
 }
@@ -122,6 +124,7 @@ def test_one_framework_resumes_the_other(tmp_path, source, target):
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 @pytest.mark.parametrize("settings", [
     {}, {"returns": "total"}, {"baseline": "leave_one_out"},
+    {"baseline": "group_leave_one_out", "group_size": 4, "returns": "total"},
 ])
 def test_the_mean_gradient_is_the_exact_one(fw, settings):
     """Adam's first moment after one step is 0.1 of the batch's gradient.
@@ -163,6 +166,17 @@ def test_learns_a_text(fw):
     batch = fw.rollout.rollout(trainer.policy, env, np.zeros(1, int))
     assert env.texts(batch.completions) == ["ab ba"]
     assert batch.rewards.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_group_answers_one_prompt(fw):
+    trainer = trainer_of(fw, **SETTINGS["group"])
+    trainer.step()
+    batch = trainer.batch
+    assert len(batch) == 16 and trainer.updates == 1
+    prompts = batch.rows.reshape(4, 4)
+    assert (prompts == prompts[:, :1]).all() and len(set(prompts[:, 0])) > 1
+    assert len({tuple(row) for row in batch.completions[:4]}) > 1
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

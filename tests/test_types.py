@@ -67,7 +67,8 @@ def test_bad_rollouts_are_named(name, value):
 
 @pytest.mark.parametrize("name, value", [
     ("gamma", -0.1), ("gamma", 1.1), ("lam", 2), ("lam", float("nan")),
-    ("temperature", 0), ("temperature", -1), ("learning_rate", 0),
+    ("group_size", 0), ("temperature", 0), ("temperature", -1),
+    ("learning_rate", 0),
     ("max_grad_norm", 0), ("steps", 0), ("batch_size", 0),
     ("warmup_steps", -1), ("entropy_coef", -1), ("entropy_final", -1),
     ("value_coef", -1), ("buffer_batches", -1), ("reuse", -1),
@@ -88,6 +89,15 @@ def test_settings_that_do_not_fit_together():
         PolicyGradientConfig(batch_size=1, baseline="mean")
     with pytest.raises(ValueError, match="returns"):
         PolicyGradientConfig(baseline="critic", returns="total")
+    group = {"baseline": "group", "group_size": 4, "returns": "total"}
+    PolicyGradientConfig(**group)
+    for name, changed in (
+        ("batch_size", {"batch_size": 6}), ("group_size", {"group_size": 1}),
+        ("returns", {"returns": "to_go"}),
+        ("reuse", {"reuse": 1, "buffer_batches": 1}),
+    ):
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            PolicyGradientConfig(**group | changed)
     with pytest.raises(TypeError, match="batchsize"):
         PolicyGradientConfig(batchsize=3)
 

@@ -142,9 +142,11 @@ class PolicyGradientTrainer:
     def step(self):
         """One step: sample, update, reuse.  Returns its metrics."""
         config = self.config
-        rows = self.env.sample(config.batch_size, self.rng)
+        prompts = config.batch_size // config.group_size
+        rows = self.env.sample(prompts, self.rng)
         self.batch = batch = rollout(
-            self.policy, self.env, rows, self.rng, config.temperature
+            self.policy, self.env, rows, self.rng, config.temperature,
+            config.group_size,
         )
         metrics = {
             "step": len(self.history) + 1,
