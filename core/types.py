@@ -17,6 +17,7 @@ BASELINES = (
     "none", "mean", "leave_one_out", "learned", "critic", *GROUP_BASELINES,
 )
 RATIOS = ("token", "sequence", "length_normalised")
+CLIPS = ("objective", "weight")
 AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
 BERT_HEADS = ("masked", "sequence", "token")
 DECAYS = ("none", "cosine")
@@ -112,6 +113,13 @@ class PolicyGradientConfig:
     returns: str = "to_go"  # "to_go": rewards from t on; "total": all
     baseline: str = "none"  # what is subtracted from the return, BASELINES
     whiten: bool = False  # advantages to mean 0, std 1 over the batch
+    ratio: str = "none"  # "none": log-probabilities; else RATIOS, with a clip
+    clip: str = "objective"  # PPO's; "weight": CISPO's
+    clip_low: float = 0.2  # the ratio is clipped at 1 - clip_low
+    clip_high: float = 0.2  # and at 1 + clip_high
+    aggregation: str = "sequence_sum"  # of the tokens' terms, AGGREGATIONS
+    epochs: int = 1  # passes over each batch, with a ratio
+    minibatches: int = 1  # updates in each pass
     value_coef: float = 0.5  # weight of the value or baseline loss
     entropy_coef: float = 0.0  # alpha, weight of the entropy bonus (nats)
     entropy_final: float | None = None  # alpha at the last step (linear)
@@ -141,18 +149,23 @@ class PolicyGradientConfig:
                     f"{name}: expected a positive number, "
                     f"got {getattr(self, name)}"
                 )
-        for name in ("steps", "batch_size", "group_size"):
+        for name in ("steps", "batch_size", "group_size", "epochs",
+                     "minibatches"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"{name}: expected at least 1, got {getattr(self, name)}"
                 )
         for name in ("warmup_steps", "buffer_batches", "reuse",
-                     "entropy_coef", "entropy_final", "value_coef", "seed"):
+                     "entropy_coef", "entropy_final", "value_coef", "seed",
+                     "clip_low", "clip_high"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(
                     f"{name}: expected at least 0, got {getattr(self, name)}"
                 )
-        for name, allowed in (("returns", RETURNS), ("baseline", BASELINES)):
+        for name, allowed in (
+            ("returns", RETURNS), ("baseline", BASELINES), ("clip", CLIPS),
+            ("ratio", ("none", *RATIOS)), ("aggregation", AGGREGATIONS),
+        ):
             if getattr(self, name) not in allowed:
                 raise ValueError(
                     f"{name}: expected one of {allowed}, "
@@ -166,10 +179,20 @@ class PolicyGradientConfig:
             )
         if self.baseline == "critic" and self.returns != "to_go":
             raise ValueError('returns: expected "to_go" for critic')
-        if self.batch_size % self.group_size:
+        for name in ("group_size", "minibatches"):
+            if self.batch_size % getattr(self, name):
+                raise ValueError(
+                    f"batch_size: expected a multiple of {name} "
+                    f"{getattr(self, name)}, got {self.batch_size}"
+                )
+        if self.epochs * self.minibatches > 1 and self.ratio == "none":
             raise ValueError(
-                f"batch_size: expected a multiple of group_size "
-                f"{self.group_size}, got {self.batch_size}"
+                f"ratio: expected one of {RATIOS} where a batch is used for "
+                "more than one update (epochs, minibatches), got 'none'"
+            )
+        if self.reuse and self.ratio != "none":
+            raise ValueError(
+                f"reuse: expected 0 with a ratio, got {self.reuse}"
             )
         if self.baseline in GROUP_BASELINES:
             if self.group_size < 2:

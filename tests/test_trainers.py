@@ -34,6 +34,12 @@ SETTINGS = {
     "whiten": {"baseline": "leave_one_out", "whiten": True},
     "group": {"baseline": "group_scaled", "group_size": 4,
               "returns": "total"},
+    "ppo": {"baseline": "critic", "lam": 0.9, "whiten": True,
+            "ratio": "token", "aggregation": "token_mean", "epochs": 2,
+            "minibatches": 4},
+    "cispo": {"baseline": "group", "group_size": 2, "returns": "total",
+              "ratio": "token", "clip": "weight", "clip_high": 0.01,
+              "aggregation": "constant", "epochs": 2},
     "temperature": {"temperature": 0.7},
     "reuse": {"buffer_batches": 5, "reuse": 2},
 }
@@ -251,6 +257,8 @@ def test_shows_a_bar(fw, capfd):
 # same probabilities in each state; with halves and quarters, 16 rows hold
 # every text of two tokens as often as it is expected.
 PI = np.log([0.5, 0.25, 0.25])
+SEQUENCE = {"ratio": "sequence", "aggregation": "sequence_mean",
+            "returns": "total"}
 MU = np.log([0.25, 0.25, 0.5])
 
 
@@ -308,6 +316,13 @@ def moved(fw, trainer, name, model="policy"):
     # With V far from right, the critic's advantage is still unbiased.
     ({"baseline": "critic"}, {"value": 2.0}, 0.0),
     ({"baseline": "learned"}, {}, 0.0),
+    # Where the policy is the one that sampled, the ratio is 1, and the
+    # gradient of a surrogate is the policy gradient.
+    ({"ratio": "token"}, {}, 0.0),
+    ({"ratio": "token", "clip": "weight"}, {}, 0.0),
+    (SEQUENCE, {}, 0.0),
+    # Where it is not, the unclipped ratio of sequences makes it exact.
+    (SEQUENCE | {"clip_low": 1.0, "clip_high": 1e9}, {"drawn": MU}, 0.0),
 ])
 def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
     trainer, mdp, logits = update_of(fw, settings, **arguments)
@@ -319,6 +334,52 @@ def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
     np.testing.assert_allclose(
         moved(fw, trainer, "policy_head.bias"), expected, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("settings", [
+    {"aggregation": "sequence_mean"}, {"aggregation": "token_mean"},
+    {"aggregation": "constant"},
+    SEQUENCE | {"ratio": "length_normalised"},
+])
+def test_means_over_two_tokens_halve_the_gradient(fw, settings):
+    trainer, mdp, logits = update_of(fw, settings)
+    gradient = exact.objective_gradient(mdp, logits)
+    np.testing.assert_allclose(
+        moved(fw, trainer, "policy_head.bias"), -gradient.sum(axis=0) / 2,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("low, high, share", [
+    (0.4, 0.5, 0.75), (0.4, 2.0, 0.5), (0.6, 0.5, 0.25), (0.6, 2.0, 0.0),
+])
+def test_clipped_is_the_share_beyond_the_bounds(fw, low, high, share):
+    """π / μ is 2, 1 and 1/2; MU draws them in 1/4, 1/4 and 1/2."""
+    trainer, *_ = update_of(
+        fw, {"ratio": "token", "clip_low": low, "clip_high": high},
+        drawn=MU,
+    )
+    assert trainer.metrics["clipped"] == pytest.approx(share)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_batch_is_used_as_often_as_asked(fw, monkeypatch):
+    """Each pass holds every row once, in another order."""
+    trainer = trainer_of(fw, **SETTINGS["ppo"])
+    seen, whole = [], trainer._update
+    monkeypatch.setattr(trainer, "_update", lambda arrays, reused: (
+        seen.append(arrays[3]) or whole(arrays, reused)
+    ))
+    trainer.step()
+    assert trainer.updates == len(seen) == 8
+    old = {tuple(row) for row in trainer.batch.logprobs}
+    passes = np.concatenate(seen[:4]), np.concatenate(seen[4:])
+    for rows in passes:
+        assert {tuple(row) for row in rows} == old and len(rows) == 16
+    assert (passes[0] != passes[1]).any()
+    assert trainer.history[0]["clipped"] >= 0
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

@@ -67,7 +67,9 @@ def test_bad_rollouts_are_named(name, value):
 
 @pytest.mark.parametrize("name, value", [
     ("gamma", -0.1), ("gamma", 1.1), ("lam", 2), ("lam", float("nan")),
-    ("group_size", 0), ("temperature", 0), ("temperature", -1),
+    ("group_size", 0), ("epochs", 0), ("minibatches", 0), ("clip", "kl"),
+    ("ratio", "word"), ("aggregation", "mean"), ("clip_low", -0.1),
+    ("clip_high", -0.1), ("temperature", 0), ("temperature", -1),
     ("learning_rate", 0),
     ("max_grad_norm", 0), ("steps", 0), ("batch_size", 0),
     ("warmup_steps", -1), ("entropy_coef", -1), ("entropy_final", -1),
@@ -98,6 +100,13 @@ def test_settings_that_do_not_fit_together():
     ):
         with pytest.raises(ValueError, match=f"^{name}: expected"):
             PolicyGradientConfig(**group | changed)
+    for name, changed in (
+        ("ratio", {"epochs": 2}), ("ratio", {"minibatches": 2}),
+        ("batch_size", {"ratio": "token", "minibatches": 3}),
+        ("reuse", {"ratio": "token", "reuse": 1, "buffer_batches": 1}),
+    ):
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            PolicyGradientConfig(**changed)
     with pytest.raises(TypeError, match="batchsize"):
         PolicyGradientConfig(batchsize=3)
 

@@ -19,9 +19,12 @@ from core.pt.checkpoints import (
     set_weights,
 )
 from core.pt.losses import (
+    aggregate,
+    clipped_surrogate,
+    clipped_weight_surrogate,
     entropy_loss,
     importance_weights,
-    policy_gradient_loss,
+    policy_ratio,
     token_cross_entropy,
     value_loss,
 )
@@ -44,10 +47,14 @@ def adam(model):
 class PolicyGradientTrainer:
     """REINFORCE and its relatives, as `config` says.
 
-    One step samples a batch, computes its advantages and takes one gradient
-    step; with `config.reuse`, further steps on batches from the experience
-    buffer follow.  There `importance_weights` weigh the policy gradient; the
-    entropy and value terms are taken at the old samples as they are.
+    One step samples a batch, computes its advantages once and takes gradient
+    steps on it: one, or with a ratio `config.epochs` times
+    `config.minibatches`.  `config` chooses the baseline, the ratio and its
+    clip, and how the tokens' terms are aggregated.
+
+    With `config.reuse`, further steps on batches from the experience buffer
+    follow.  There `importance_weights` weigh the policy gradient; the entropy
+    and value terms are taken at the old samples as they are.
 
     Args:
         policy: a policy of `core.pt.models` or `core.tf.models`.
@@ -58,8 +65,10 @@ class PolicyGradientTrainer:
         history: list of dicts, one a step: "step", "return" (mean sum of
             rewards), "length" (tokens), "entropy" (nats/token), "loss"
             (policy and entropy terms), "grad_norm" (before clipping),
-            "value_loss" where values are learned, and with reuse "ess", the
-            effective share of a reused batch, (Σw)² / (B Σw²).
+            "value_loss" where values are learned, with a ratio "clipped",
+            the share of tokens whose ratio lies beyond the clip, and with
+            reuse "ess", the effective share of a reused batch,
+            (Σw)² / (B Σw²).  Of several gradient steps the mean.
         updates: how many gradient steps were taken.
         batch: the last Rollout that was sampled, None before the first.
     """
@@ -136,7 +145,7 @@ class PolicyGradientTrainer:
         return metrics
 
     def update(self, batch, reused=False):
-        """One gradient step on a batch; returns the metrics of the step.
+        """The gradient steps on a batch; returns the means of their metrics.
 
         Args:
             batch: Rollout.
@@ -144,12 +153,31 @@ class PolicyGradientTrainer:
                 gradient.
         """
         adv, targets = advantages(batch, self.config, self._predict(batch))
-        tensors = [self._tensor(a) for a in (
+        arrays = (
             batch.prompts, batch.completions, batch.mask, batch.logprobs, adv,
-            adv if targets is None else targets,
-        )]
+            adv if targets is None else targets, batch.prompt_mask,
+        )
+        steps = [
+            self._update([array[rows] for array in arrays], reused)
+            for rows in self._minibatches(len(batch))
+        ]
+        return {name: np.mean([step[name] for step in steps]).item()
+                for name in steps[0]}
+
+    def _minibatches(self, size):
+        """The rows of each gradient step."""
+        config = self.config
+        for _ in range(config.epochs):
+            rows = np.arange(size)
+            if config.minibatches > 1:
+                self.rng.shuffle(rows)
+            yield from np.split(rows, config.minibatches)
+
+    def _update(self, arrays, reused):
+        """One gradient step; its metrics."""
+        *arrays, prompt_mask = arrays
         loss, metrics = self._losses(
-            *tensors, self._padding(batch), reused
+            *map(self._tensor, arrays), self._padding(prompt_mask), reused
         )
         norms = self._descend(loss)
         self.updates += 1
@@ -234,7 +262,7 @@ class PolicyGradientTrainer:
             return self.models["baseline"](prompts).cpu().numpy()
         if self.config.baseline == "critic":
             ids = [torch.cat([prompts, self._tensor(batch.completions)], 1)]
-            padding = self._padding(batch)
+            padding = self._padding(batch.prompt_mask)
             if padding is not None:
                 ones = torch.ones_like(self._tensor(batch.mask))
                 ids.append(torch.cat([padding, ones], dim=1))
@@ -242,11 +270,9 @@ class PolicyGradientTrainer:
             return values[:, prompts.shape[1] - 1:].cpu().numpy()
         return None
 
-    def _padding(self, batch):
+    def _padding(self, prompt_mask):
         """The prompts' mask as a tensor, None where nothing is padded."""
-        if batch.prompt_mask.all():
-            return None
-        return self._tensor(batch.prompt_mask)
+        return None if prompt_mask.all() else self._tensor(prompt_mask)
 
     def _losses(self, prompts, completions, mask, old, adv, targets,
                 prompt_mask, reused):
@@ -259,7 +285,16 @@ class PolicyGradientTrainer:
             ratio = importance_weights(logprobs, old, mask)
             metrics["ess"] = ratio.mean() ** 2 / (ratio**2).mean()
             adv = adv * ratio
-        loss = policy_gradient_loss(logprobs, adv, mask)
+        if config.ratio == "none":
+            gain = logprobs * adv
+        else:
+            gain, metrics["clipped"] = self._surrogate(
+                logprobs, old, adv, mask
+            )
+        length = None
+        if config.aggregation == "constant":
+            length = self.env.max_length
+        loss = -aggregate(gain, mask, config.aggregation, length)
         alpha = config.alpha(len(self.history))
         metrics["loss"] = loss = loss + alpha * entropy_loss(entropies, mask)
         metrics["entropy"] = (entropies * mask).sum() / mask.sum()
@@ -271,6 +306,18 @@ class PolicyGradientTrainer:
             # sum, each still gets only its own gradient.
             loss = loss + config.value_coef * metrics["value_loss"]
         return loss, metrics
+
+    def _surrogate(self, logprobs, old, adv, mask):
+        """Tokens' terms (B, T), and the share of ratios beyond the clip."""
+        low, high = self.config.clip_low, self.config.clip_high
+        ratio = policy_ratio(logprobs, old, mask, self.config.ratio)
+        if self.config.clip == "objective":
+            gain = clipped_surrogate(ratio, adv, low, high)
+        else:
+            gain = clipped_weight_surrogate(logprobs, ratio, adv, low, high)
+        outside = (ratio < 1 - low) | (ratio > 1 + high)
+        outside = outside.to(mask) * mask
+        return gain, outside.sum() / mask.sum()
 
     def _descend(self, loss):
         """One clipped Adam step of each model; gradient norms before it."""

@@ -19,9 +19,12 @@ from core.tf.checkpoints import (
     set_weights,
 )
 from core.tf.losses import (
+    aggregate,
+    clipped_surrogate,
+    clipped_weight_surrogate,
     entropy_loss,
     importance_weights,
-    policy_gradient_loss,
+    policy_ratio,
     token_cross_entropy,
     value_loss,
 )
@@ -71,10 +74,14 @@ class _Adam:
 class PolicyGradientTrainer:
     """REINFORCE and its relatives, as `config` says.
 
-    One step samples a batch, computes its advantages and takes one gradient
-    step; with `config.reuse`, further steps on batches from the experience
-    buffer follow.  There `importance_weights` weigh the policy gradient; the
-    entropy and value terms are taken at the old samples as they are.
+    One step samples a batch, computes its advantages once and takes gradient
+    steps on it: one, or with a ratio `config.epochs` times
+    `config.minibatches`.  `config` chooses the baseline, the ratio and its
+    clip, and how the tokens' terms are aggregated.
+
+    With `config.reuse`, further steps on batches from the experience buffer
+    follow.  There `importance_weights` weigh the policy gradient; the entropy
+    and value terms are taken at the old samples as they are.
 
     Args:
         policy: a policy of `core.pt.models` or `core.tf.models`.
@@ -85,8 +92,10 @@ class PolicyGradientTrainer:
         history: list of dicts, one a step: "step", "return" (mean sum of
             rewards), "length" (tokens), "entropy" (nats/token), "loss"
             (policy and entropy terms), "grad_norm" (before clipping),
-            "value_loss" where values are learned, and with reuse "ess", the
-            effective share of a reused batch, (Σw)² / (B Σw²).
+            "value_loss" where values are learned, with a ratio "clipped",
+            the share of tokens whose ratio lies beyond the clip, and with
+            reuse "ess", the effective share of a reused batch,
+            (Σw)² / (B Σw²).  Of several gradient steps the mean.
         updates: how many gradient steps were taken.
         batch: the last Rollout that was sampled, None before the first.
     """
@@ -163,7 +172,7 @@ class PolicyGradientTrainer:
         return metrics
 
     def update(self, batch, reused=False):
-        """One gradient step on a batch; returns the metrics of the step.
+        """The gradient steps on a batch; returns the means of their metrics.
 
         Args:
             batch: Rollout.
@@ -171,13 +180,33 @@ class PolicyGradientTrainer:
                 gradient.
         """
         adv, targets = advantages(batch, self.config, self._predict(batch))
-        tensors = [self._tensor(a) for a in (
+        arrays = (
             batch.prompts, batch.completions, batch.mask, batch.logprobs, adv,
-            adv if targets is None else targets,
-        )]
+            adv if targets is None else targets, batch.prompt_mask,
+        )
+        steps = [
+            self._update([array[rows] for array in arrays], reused)
+            for rows in self._minibatches(len(batch))
+        ]
+        return {name: np.mean([step[name] for step in steps]).item()
+                for name in steps[0]}
+
+    def _minibatches(self, size):
+        """The rows of each gradient step."""
+        config = self.config
+        for _ in range(config.epochs):
+            rows = np.arange(size)
+            if config.minibatches > 1:
+                self.rng.shuffle(rows)
+            yield from np.split(rows, config.minibatches)
+
+    def _update(self, arrays, reused):
+        """One gradient step; its metrics."""
+        *arrays, prompt_mask = arrays
         alpha = float(self.config.alpha(len(self.history)))
         gradients, norms, metrics = self._gradients(
-            *tensors, self._padding(batch), self._tensor(alpha), reused
+            *map(self._tensor, arrays), self._padding(prompt_mask),
+            self._tensor(alpha), reused,
         )
         self._descend(gradients, norms)
         self.updates += 1
@@ -262,18 +291,16 @@ class PolicyGradientTrainer:
             return self.models["baseline"](prompts).numpy()
         if self.config.baseline == "critic":
             ids = [tf.concat([prompts, self._tensor(batch.completions)], 1)]
-            padding = self._padding(batch)
+            padding = self._padding(batch.prompt_mask)
             if padding is not None:
                 ones = tf.ones_like(self._tensor(batch.mask))
                 ids.append(tf.concat([padding, ones], axis=1))
             return self._values(*ids)[:, prompts.shape[1] - 1:].numpy()
         return None
 
-    def _padding(self, batch):
+    def _padding(self, prompt_mask):
         """The prompts' mask as a tensor, None where nothing is padded."""
-        if batch.prompt_mask.all():
-            return None
-        return self._tensor(batch.prompt_mask)
+        return None if prompt_mask.all() else self._tensor(prompt_mask)
 
     def _losses(self, prompts, completions, mask, old, adv, targets,
                 prompt_mask, alpha, reused):
@@ -287,7 +314,16 @@ class PolicyGradientTrainer:
             mean = tf.reduce_mean
             metrics["ess"] = mean(ratio) ** 2 / mean(ratio**2)
             adv = adv * ratio
-        loss = policy_gradient_loss(logprobs, adv, mask)
+        if config.ratio == "none":
+            gain = logprobs * adv
+        else:
+            gain, metrics["clipped"] = self._surrogate(
+                logprobs, old, adv, mask
+            )
+        length = None
+        if config.aggregation == "constant":
+            length = self.env.max_length
+        loss = -aggregate(gain, mask, config.aggregation, length)
         metrics["loss"] = loss = loss + alpha * entropy_loss(entropies, mask)
         metrics["entropy"] = (
             tf.reduce_sum(entropies * mask) / tf.reduce_sum(mask)
@@ -300,6 +336,18 @@ class PolicyGradientTrainer:
             # sum, each still gets only its own gradient.
             loss = loss + config.value_coef * metrics["value_loss"]
         return loss, metrics
+
+    def _surrogate(self, logprobs, old, adv, mask):
+        """Tokens' terms (B, T), and the share of ratios beyond the clip."""
+        low, high = self.config.clip_low, self.config.clip_high
+        ratio = policy_ratio(logprobs, old, mask, self.config.ratio)
+        if self.config.clip == "objective":
+            gain = clipped_surrogate(ratio, adv, low, high)
+        else:
+            gain = clipped_weight_surrogate(logprobs, ratio, adv, low, high)
+        outside = (ratio < 1 - low) | (ratio > 1 + high)
+        outside = tf.cast(outside, mask.dtype) * mask
+        return gain, tf.reduce_sum(outside) / tf.reduce_sum(mask)
 
     @tf.function
     def _values(self, *ids):
