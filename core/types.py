@@ -18,6 +18,7 @@ BASELINES = (
 )
 RATIOS = ("token", "sequence", "length_normalised")
 CLIPS = ("objective", "weight")
+KLS = ("none", "k1", "k2", "k3")
 AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
 BERT_HEADS = ("masked", "sequence", "token")
 DECAYS = ("none", "cosine")
@@ -118,6 +119,9 @@ class PolicyGradientConfig:
     clip_low: float = 0.2  # the ratio is clipped at 1 - clip_low
     clip_high: float = 0.2  # and at 1 + clip_high
     aggregation: str = "sequence_sum"  # of the tokens' terms, AGGREGATIONS
+    kl: str = "none"  # estimate of KL(π‖π_ref) at each token, KLS
+    kl_in: str = "reward"  # "reward": subtracted there; "loss": its gradient
+    kl_coef: float = 0.05  # reward per nat
     epochs: int = 1  # passes over each batch, with a ratio
     minibatches: int = 1  # updates in each pass
     value_coef: float = 0.5  # weight of the value or baseline loss
@@ -157,13 +161,14 @@ class PolicyGradientConfig:
                 )
         for name in ("warmup_steps", "buffer_batches", "reuse",
                      "entropy_coef", "entropy_final", "value_coef", "seed",
-                     "clip_low", "clip_high"):
+                     "clip_low", "clip_high", "kl_coef"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(
                     f"{name}: expected at least 0, got {getattr(self, name)}"
                 )
         for name, allowed in (
             ("returns", RETURNS), ("baseline", BASELINES), ("clip", CLIPS),
+            ("kl", KLS), ("kl_in", ("reward", "loss")),
             ("ratio", ("none", *RATIOS)), ("aggregation", AGGREGATIONS),
         ):
             if getattr(self, name) not in allowed:
@@ -194,6 +199,8 @@ class PolicyGradientConfig:
             raise ValueError(
                 f"reuse: expected 0 with a ratio, got {self.reuse}"
             )
+        if self.reuse and self.kl != "none":
+            raise ValueError(f"reuse: expected 0 with kl, got {self.reuse}")
         if self.baseline in GROUP_BASELINES:
             if self.group_size < 2:
                 raise ValueError(

@@ -23,7 +23,14 @@ def trainer_of(fw, env=None, dtype="float64", **settings):
         network = fw.models.BaselineNetwork(
             env.vocab_size, seed=3, dtype=dtype, **SIZES
         )
-    return fw.trainers.PolicyGradientTrainer(policy, env, config, network)
+    reference = None
+    if config.kl != "none":
+        reference = fw.models.LSTMPolicy(
+            env.vocab_size, seed=4, dtype=dtype, **SIZES
+        )
+    return fw.trainers.PolicyGradientTrainer(
+        policy, env, config, network, reference
+    )
 
 
 SETTINGS = {
@@ -33,10 +40,11 @@ SETTINGS = {
     "critic": {"baseline": "critic", "lam": 0.9, "gamma": 0.9},
     "whiten": {"baseline": "leave_one_out", "whiten": True},
     "group": {"baseline": "group_scaled", "group_size": 4,
-              "returns": "total"},
+              "returns": "total", "ratio": "token", "kl": "k3",
+              "kl_in": "loss", "aggregation": "sequence_mean"},
     "ppo": {"baseline": "critic", "lam": 0.9, "whiten": True,
-            "ratio": "token", "aggregation": "token_mean", "epochs": 2,
-            "minibatches": 4},
+            "kl": "k1", "kl_coef": 0.5, "ratio": "token",
+            "aggregation": "token_mean", "epochs": 2, "minibatches": 4},
     "cispo": {"baseline": "group", "group_size": 2, "returns": "total",
               "ratio": "token", "clip": "weight", "clip_high": 0.01,
               "aggregation": "constant", "epochs": 2},
@@ -230,6 +238,13 @@ def test_wrong_arguments_are_named(tmp_path, fw):
         make(policy, env, PolicyGradientConfig(baseline="learned"))
     with pytest.raises(ValueError, match="baseline_network"):
         make(policy, env, PolicyGradientConfig(), network)
+    with pytest.raises(ValueError, match="^reference: expected with kl"):
+        make(policy, env, PolicyGradientConfig(kl="k1"))
+    with pytest.raises(ValueError, match="^reference: expected with kl"):
+        make(policy, env, PolicyGradientConfig(), reference=policy)
+    with pytest.raises(ValueError, match="^reference: expected .* 6 tokens"):
+        make(policy, env, PolicyGradientConfig(kl="k1"),
+             reference=fw.models.LSTMPolicy(7, **SIZES))
     with pytest.raises(ValueError, match="policy: expected .* 6 tokens"):
         make(fw.models.LSTMPolicy(7, **SIZES), env, PolicyGradientConfig())
     with pytest.raises(ValueError, match="every"):
@@ -291,6 +306,9 @@ def update_of(fw, settings, bias=PI, drawn=PI, reused=False, history=0,
     arrays["policy_head.bias"][:] = bias
     arrays["value_head.weight"] += value
     fw.checkpoints.set_weights(trainer.policy, arrays)
+    if trainer.reference is not None:
+        arrays["policy_head.bias"][:] = MU
+        fw.checkpoints.set_weights(trainer.reference, arrays)
     trainer.history = [{}] * history
     trainer.metrics = trainer.update(expected_batch(mdp, drawn), reused)
     return trainer, mdp, np.tile(PI, (len(mdp.states), 1))
@@ -334,6 +352,29 @@ def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
     np.testing.assert_allclose(
         moved(fw, trainer, "policy_head.bias"), expected, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("kl, kl_in, share, fixed", [
+    ("k1", "reward", 1, False),  # the gradient of the KL, all of it
+    ("k2", "loss", 1, True),  # its gradient at the states that were visited
+    ("k1", "loss", 0, True),  # nothing at all
+])
+def test_what_the_kl_to_the_reference_pulls(fw, kl, kl_in, share, fixed):
+    trainer, mdp, logits = update_of(
+        fw, {"kl": kl, "kl_in": kl_in, "kl_coef": 0.8}
+    )
+    ref = np.tile(MU, (len(mdp.states), 1))
+    pull = exact.kl_gradient(mdp, logits, ref, fixed_states=fixed)
+    gradient = exact.objective_gradient(mdp, logits) - 0.8 * share * pull
+    assert np.abs(pull.sum(axis=0)).max() > 0.1
+    np.testing.assert_allclose(
+        moved(fw, trainer, "policy_head.bias"), -gradient.sum(axis=0),
+        atol=1e-9,
+    )
+    wanted = exact.kl(mdp, logits, ref) / 2  # two tokens a text
+    if kl == "k1":
+        assert trainer.metrics["kl"] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

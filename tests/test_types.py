@@ -68,6 +68,7 @@ def test_bad_rollouts_are_named(name, value):
 @pytest.mark.parametrize("name, value", [
     ("gamma", -0.1), ("gamma", 1.1), ("lam", 2), ("lam", float("nan")),
     ("group_size", 0), ("epochs", 0), ("minibatches", 0), ("clip", "kl"),
+    ("kl", "k4"), ("kl_in", "return"), ("kl_coef", -1),
     ("ratio", "word"), ("aggregation", "mean"), ("clip_low", -0.1),
     ("clip_high", -0.1), ("temperature", 0), ("temperature", -1),
     ("learning_rate", 0),
@@ -104,6 +105,7 @@ def test_settings_that_do_not_fit_together():
         ("ratio", {"epochs": 2}), ("ratio", {"minibatches": 2}),
         ("batch_size", {"ratio": "token", "minibatches": 3}),
         ("reuse", {"ratio": "token", "reuse": 1, "buffer_batches": 1}),
+        ("reuse", {"kl": "k1", "reuse": 1, "buffer_batches": 1}),
     ):
         with pytest.raises(ValueError, match=f"^{name}: expected"):
             PolicyGradientConfig(**changed)

@@ -3,6 +3,7 @@ on given targets."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -18,6 +19,7 @@ from core.pt.checkpoints import (
     set_moments,
     set_weights,
 )
+from core.pt.logprobs import kl_k1, kl_k2, kl_k3
 from core.pt.losses import (
     aggregate,
     clipped_surrogate,
@@ -30,6 +32,8 @@ from core.pt.losses import (
 )
 from core.pt.rollout import rollout
 from core.types import Rollout
+
+_KL = {"k1": kl_k1, "k2": kl_k2, "k3": kl_k3}
 
 
 def adam(model):
@@ -61,10 +65,13 @@ class PolicyGradientTrainer:
         env: `core.envs.BatchedEnvironment`.
         config: `core.types.PolicyGradientConfig`.
         baseline_network: b(X), with `config.baseline == "learned"`.
+        reference: the frozen policy π_ref, with `config.kl`; a checkpoint
+            does not hold it.
     Attributes:
         history: list of dicts, one a step: "step", "return" (mean sum of
-            rewards), "length" (tokens), "entropy" (nats/token), "loss"
-            (policy and entropy terms), "grad_norm" (before clipping),
+            rewards without KL), "length" (tokens), "entropy" (nats/token),
+            "loss" (policy, KL and entropy terms), "grad_norm" (before
+            clipping), with a reference "kl" (its estimate, nats/token),
             "value_loss" where values are learned, with a ratio "clipped",
             the share of tokens whose ratio lies beyond the clip, and with
             reuse "ess", the effective share of a reused batch,
@@ -73,17 +80,25 @@ class PolicyGradientTrainer:
         batch: the last Rollout that was sampled, None before the first.
     """
 
-    def __init__(self, policy, env, config, baseline_network=None):
+    def __init__(self, policy, env, config, baseline_network=None,
+                 reference=None):
         if (config.baseline == "learned") != (baseline_network is not None):
             raise ValueError(
                 'baseline_network: expected with baseline="learned" and '
                 f'only with it, got baseline="{config.baseline}"'
             )
-        if policy.vocab_size != env.vocab_size:
+        if (config.kl != "none") != (reference is not None):
             raise ValueError(
-                f"policy: expected the environment's {env.vocab_size} "
-                f"tokens, got {policy.vocab_size}"
+                "reference: expected with kl and only with it, "
+                f"got kl={config.kl!r}"
             )
+        for name, model in (("policy", policy), ("reference", reference)):
+            if model is not None and model.vocab_size != env.vocab_size:
+                raise ValueError(
+                    f"{name}: expected the environment's {env.vocab_size} "
+                    f"tokens, got {model.vocab_size}"
+                )
+        self.reference = reference
         self.policy, self.env, self.config = policy, env, config
         self.models = {"policy": policy}
         if baseline_network is not None:
@@ -152,10 +167,13 @@ class PolicyGradientTrainer:
             reused: an older policy sampled the rows: weigh their policy
                 gradient.
         """
-        adv, targets = advantages(batch, self.config, self._predict(batch))
+        ref = self._reference_logprobs(batch)
+        adv, targets = advantages(
+            self._shaped(batch, ref), self.config, self._predict(batch)
+        )
         arrays = (
-            batch.prompts, batch.completions, batch.mask, batch.logprobs, adv,
-            adv if targets is None else targets, batch.prompt_mask,
+            batch.prompts, batch.completions, batch.mask, batch.logprobs, ref,
+            adv, adv if targets is None else targets, batch.prompt_mask,
         )
         steps = [
             self._update([array[rows] for array in arrays], reused)
@@ -163,6 +181,15 @@ class PolicyGradientTrainer:
         ]
         return {name: np.mean([step[name] for step in steps]).item()
                 for name in steps[0]}
+
+    def _shaped(self, batch, ref):
+        """The batch, with rewards less the KL where that stands there."""
+        config = self.config
+        if config.kl == "none" or config.kl_in == "loss":
+            return batch
+        kl = _KL[config.kl](*map(self._tensor, (batch.logprobs, ref)))
+        paid = batch.rewards - config.kl_coef * kl.cpu().numpy() * batch.mask
+        return replace(batch, rewards=paid)
 
     def _minibatches(self, size):
         """The rows of each gradient step."""
@@ -255,6 +282,16 @@ class PolicyGradientTrainer:
         return tensor.to(weight) if tensor.is_floating_point() else tensor
 
     @torch.no_grad()
+    def _reference_logprobs(self, batch):
+        """log π_ref of a batch's tokens (B, T); 0 without a reference."""
+        if self.reference is None:
+            return np.zeros_like(batch.logprobs)
+        return self.reference.evaluate(
+            *map(self._tensor, (batch.prompts, batch.completions, batch.mask)),
+            self._padding(batch.prompt_mask), self.config.temperature,
+        )[0].cpu().numpy()
+
+    @torch.no_grad()
     def _predict(self, batch):
         """What the value network says of a batch, as NumPy; or None."""
         prompts = self._tensor(batch.prompts)
@@ -274,7 +311,7 @@ class PolicyGradientTrainer:
         """The prompts' mask as a tensor, None where nothing is padded."""
         return None if prompt_mask.all() else self._tensor(prompt_mask)
 
-    def _losses(self, prompts, completions, mask, old, adv, targets,
+    def _losses(self, prompts, completions, mask, old, ref, adv, targets,
                 prompt_mask, reused):
         """The loss of a batch and its metrics."""
         config, metrics = self.config, {}
@@ -291,6 +328,11 @@ class PolicyGradientTrainer:
             gain, metrics["clipped"] = self._surrogate(
                 logprobs, old, adv, mask
             )
+        if config.kl != "none":
+            kl = _KL[config.kl](logprobs, ref)
+            metrics["kl"] = (kl * mask).sum() / mask.sum()
+            if config.kl_in == "loss":
+                gain = gain - config.kl_coef * kl
         length = None
         if config.aggregation == "constant":
             length = self.env.max_length
