@@ -1,4 +1,4 @@
-"""What an algorithm chooses, apart from its loss: the advantage.
+"""What an algorithm chooses: settings by its name, and its advantages.
 
 NumPy: advantages and targets are constants to the optimizer.
 """
@@ -9,6 +9,50 @@ import numpy as np
 
 from core import returns
 from core.types import GROUP_BASELINES
+
+_GROUP = {"returns": "total", "group_size": 8, "ratio": "token"}
+# PolicyGradientConfig(**ALGORITHMS["GRPO"]) and what else a training needs.
+# Numbers are those of the papers, where they have one.
+ALGORITHMS = {
+    # Williams 1992
+    "REINFORCE": {},
+    # Mnih et al. 2016, arXiv:1602.01783, with GAE
+    "A2C": {"baseline": "critic", "lam": 0.95, "aggregation": "token_mean"},
+    # Schulman et al. 2017, arXiv:1707.06347; with the KL in the reward as in
+    # Ouyang et al. 2022, arXiv:2203.02155
+    "PPO": {
+        "baseline": "critic", "lam": 0.95, "whiten": True, "ratio": "token",
+        "aggregation": "token_mean", "epochs": 4, "kl": "k1",
+    },
+    # Ahmadian et al. 2024, arXiv:2402.14740
+    "RLOO": _GROUP | {
+        "baseline": "group_leave_one_out", "ratio": "sequence",
+        "aggregation": "sequence_mean", "kl": "k1",
+    },
+    # Shao et al. 2024, arXiv:2402.03300
+    "GRPO": _GROUP | {
+        "baseline": "group_scaled", "aggregation": "sequence_mean",
+        "kl": "k3", "kl_in": "loss", "kl_coef": 0.04,
+    },
+    # Liu et al. 2025, arXiv:2503.20783
+    "Dr. GRPO": _GROUP | {"baseline": "group", "aggregation": "constant"},
+    # Yu et al. 2025, arXiv:2503.14476
+    "DAPO": _GROUP | {
+        "baseline": "group_scaled", "aggregation": "token_mean",
+        "clip_high": 0.28,
+    },
+    # Zheng et al. 2025, arXiv:2507.18071
+    "GSPO": _GROUP | {
+        "baseline": "group_scaled", "ratio": "length_normalised",
+        "aggregation": "sequence_mean", "clip_low": 3e-4, "clip_high": 4e-4,
+    },
+    # MiniMax 2025, arXiv:2506.13585, which has no lower bound; the upper one:
+    # Khatri et al. 2025, arXiv:2510.13786
+    "CISPO": _GROUP | {
+        "baseline": "group_scaled", "aggregation": "token_mean",
+        "clip": "weight", "clip_low": 1.0, "clip_high": 4.0,
+    },
+}
 
 
 def advantages(batch, config, predicted=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core import exact
-from core.algorithms import advantages
+from core.algorithms import ALGORITHMS, advantages
 from core.types import GROUP_BASELINES, PolicyGradientConfig, Rollout
 
 
@@ -56,6 +56,17 @@ def test_by_hand(settings, predicted, expected):
         )
     else:
         assert targets is None
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_settings_of_an_algorithm_fit_together(name):
+    """And a reader may change some of them."""
+    config = PolicyGradientConfig(**ALGORITHMS[name])
+    assert (config.baseline in GROUP_BASELINES) == (config.group_size > 1)
+    changed = ALGORITHMS[name] | {"batch_size": 64, "kl": "none"}
+    assert PolicyGradientConfig(**changed).batch_size == 64
+    with pytest.raises(TypeError, match="clip_hihg"):
+        PolicyGradientConfig(**ALGORITHMS[name] | {"clip_hihg": 0.3})
 
 
 def test_truncated_text_is_bootstrapped_and_terminated_is_not():

@@ -13,6 +13,8 @@ import torch
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_trainer import RLOOTrainer
 
+from core.algorithms import ALGORITHMS
+from core.types import PolicyGradientConfig
 from tests.both import BOTH
 
 B, T, LIMIT = 6, 5, 7
@@ -69,42 +71,40 @@ def theirs(kind, level, beta, arrays):
     return loss.item(), logprobs.grad.numpy()
 
 
-CASES = {  # name: TRL's kind and level; our level and aggregation
-    "GRPO": ("grpo", "token", "token", "sequence_mean", None),
-    "Dr. GRPO": ("dr_grpo", "token", "token", "constant", LIMIT),
-    "DAPO": ("dapo", "token", "token", "token_mean", None),
-    "BNPO": ("bnpo", "token", "token", "token_mean", None),
-    "GSPO": ("grpo", "sequence", "length_normalised", "sequence_mean", None),
-    "RLOO": ("rloo", None, "sequence", "sequence_mean", None),
-    "CISPO": ("cispo", "token", "token", "token_mean", None),
+KINDS = {  # TRL's loss_type, or its other trainer, and its level
+    "GRPO": ("grpo", "token"), "Dr. GRPO": ("dr_grpo", "token"),
+    "DAPO": ("dapo", "token"), "GSPO": ("grpo", "sequence"),
+    "RLOO": ("rloo", None), "CISPO": ("cispo", "token"),
 }
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 @pytest.mark.parametrize("beta", [0.0, 0.3])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", KINDS)
 def test_the_loss_is_trls(fw, name, beta):
-    kind, their_level, level, how, length = CASES[name]
+    """With an algorithm's own ratio, clip and aggregation."""
     if name == "RLOO" and beta:
         pytest.skip("its KL stands in the reward")
+    config = PolicyGradientConfig(**ALGORITHMS[name])
     arrays = batch()
     logprobs, *rest = arrays
     old, ref, advantages, mask = map(fw.tensor, rest)
     losses = fw.losses
 
     def ours(logprobs):
-        ratio = losses.policy_ratio(logprobs, old, mask, level)
-        if name == "CISPO":  # TRL has no lower bound
+        ratio = losses.policy_ratio(logprobs, old, mask, config.ratio)
+        if config.clip == "weight":
             gain = losses.clipped_weight_surrogate(
-                logprobs, ratio, advantages, 1.0, HIGH
+                logprobs, ratio, advantages, config.clip_low, HIGH
             )
         else:
             gain = losses.clipped_surrogate(ratio, advantages, LOW, HIGH)
         gain = gain - beta * fw.logprobs.kl_k3(logprobs, ref)
-        return -losses.aggregate(gain, mask, how, length)
+        length = LIMIT if config.aggregation == "constant" else None
+        return -losses.aggregate(gain, mask, config.aggregation, length)
 
     value, (gradient,) = fw.grad(ours, logprobs)
-    wanted, their_gradient = theirs(kind, their_level, beta, arrays)
+    wanted, their_gradient = theirs(*KINDS[name], beta, arrays)
     assert value == pytest.approx(wanted, abs=1e-12)
     np.testing.assert_allclose(gradient, their_gradient, atol=1e-12)
     assert np.abs(their_gradient).max() > 0.01
