@@ -1,6 +1,7 @@
 """Preferences: worked numbers, exact optima, parity, and equality with TRL."""
 
 from collections import defaultdict
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -240,15 +241,16 @@ def test_expected_bradley_terry_finds_the_rewards(fw):
     assert np.abs(gradient(returns + np.eye(7)[2] * 0.1)).max() > 1e-3
 
 
-def pair_gradient(fw, loss, logits):
+def pair_gradient(fw, name, logits):
     """∇E[loss] with respect to the policy's table of logits (S, V)."""
     mdp, returns, ref = problem()
+    loss = getattr(fw.preferences, name)
     ref_logprobs = sequence_logprobs(fw, mdp, fw.tensor(ref))
 
     def total(table):
         logprobs = sequence_logprobs(fw, mdp, table)
         return expected(lambda i, j: loss(
-            logprobs[i], logprobs[j], ref_logprobs[i], ref_logprobs[j],
+            logprobs[i], logprobs[j], ref_logprobs[i], ref_logprobs[j], BETA
         ), returns)
 
     return np.asarray(fw.grad(total, logits)[1][0])
@@ -257,12 +259,7 @@ def pair_gradient(fw, loss, logits):
 @each
 def test_expected_dpo_finds_the_optimal_policy(fw):
     mdp, returns, ref = problem()
-
-    def gradient(logits):
-        return pair_gradient(
-            fw, lambda *x: fw.preferences.dpo_loss(*x, BETA), logits
-        )
-
+    gradient = partial(pair_gradient, fw, "dpo_loss")
     best = tilted(mdp, ref, returns / BETA)
     np.testing.assert_allclose(gradient(best), 0, atol=1e-15)
     for other in (ref, tilted(mdp, ref, returns), best * 1.1):
@@ -273,12 +270,7 @@ def test_expected_dpo_finds_the_optimal_policy(fw):
 def test_expected_ipo_finds_its_optimal_policy(fw):
     """π ∝ π_ref exp(P(y beats another) / β), texts drawn evenly."""
     mdp, returns, ref = problem()
-
-    def gradient(logits):
-        return pair_gradient(
-            fw, lambda *x: fw.preferences.ipo_loss(*x, BETA), logits
-        )
-
+    gradient = partial(pair_gradient, fw, "ipo_loss")
     best = tilted(mdp, ref, wins(returns).mean(axis=1) / BETA)
     np.testing.assert_allclose(gradient(best), 0, atol=1e-14)
     for other in (ref, tilted(mdp, ref, returns / BETA), best * 1.1):

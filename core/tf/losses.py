@@ -1,8 +1,10 @@
-"""Losses as short pure functions, to be minimised.
+"""Losses as short pure functions, to be minimised, and what they are made of.
 
-B batch, T completion length.  A batch's loss is the mean over its sequences
-of the sum over their tokens, so that its gradient is minus an unbiased
-estimate of ∇J, the gradient of the expected return.
+B batch, T completion length.  Unless a function says otherwise, a batch's
+loss is the mean over its sequences of the sum over their tokens, so that its
+gradient is minus an unbiased estimate of ∇J, the gradient of the expected
+return.  A surrogate has one term a token, to be maximised: minus `aggregate`
+of it is a loss.
 """
 
 from __future__ import annotations
