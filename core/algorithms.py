@@ -1,6 +1,6 @@
 """What an algorithm chooses: settings by its name, and its advantages.
 
-NumPy: advantages and targets are constants to the optimizer.
+All of it is NumPy, as advantages and targets are constants to the optimizer.
 """
 
 from __future__ import annotations
