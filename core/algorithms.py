@@ -23,11 +23,19 @@ ALGORITHMS = {
     "PPO": {
         "baseline": "critic", "lam": 0.95, "whiten": True, "ratio": "token",
         "aggregation": "token_mean", "epochs": 4, "kl": "k1",
+        "value_clip": 0.2,
     },
     # Ahmadian et al. 2024, arXiv:2402.14740
     "RLOO": _GROUP | {
         "baseline": "group_leave_one_out", "ratio": "sequence",
         "aggregation": "sequence_mean", "kl": "k1",
+    },
+    # Li et al. 2023, arXiv:2310.10505, with the KL of its experiments left
+    # out; self-critical training, Rennie et al. 2017, arXiv:1612.00563
+    "ReMax": {"returns": "total", "baseline": "greedy"},
+    # Shen et al. 2016, arXiv:1512.02433
+    "Minimum risk": _GROUP | {
+        "baseline": "group_risk", "sharpness": 5e-3, "ratio": "none",
     },
     # Shao et al. 2024, arXiv:2402.03300
     "GRPO": _GROUP | {
@@ -39,7 +47,7 @@ ALGORITHMS = {
     # Yu et al. 2025, arXiv:2503.14476
     "DAPO": _GROUP | {
         "baseline": "group_scaled", "aggregation": "token_mean",
-        "clip_high": 0.28,
+        "clip_high": 0.28, "resample": 4,
     },
     # Zheng et al. 2025, arXiv:2507.18071
     "GSPO": _GROUP | {
@@ -69,6 +77,10 @@ def advantages(batch, config, predicted=None):
     - "group": the mean of all of them, as in Dr. GRPO: its gradient is that
       of RLOO times 1 - 1/G;
     - "group_scaled": the same, divided by their deviation, as in GRPO;
+    - "group_risk": as in minimum-risk training, where each text counts by
+      its share Q ∝ π^sharpness of the group: `returns.risk_advantages`;
+    - "greedy": the return of the prompt's most probable text, as in ReMax
+      and self-critical training: unbiased;
     - "learned": b(X), one prediction a prompt;
     - "critic": V(s_t), through GAE with `config.lam` (`config.returns` has
       no effect).  A truncated text is bootstrapped, so with γ = 1 and
@@ -77,12 +89,14 @@ def advantages(batch, config, predicted=None):
     Args:
         batch: Rollout of B rows and T positions.
         config: PolicyGradientConfig.
-        predicted: for "learned" (B,), b of each prompt; for "critic"
-            (B, T+1), V of the state before each token and after the last;
-            else None.
+        predicted: for "learned" (B,), b of each prompt; for "greedy" (B,),
+            the return of its most probable text; for "critic" (B, T+1), V of
+            the state before each token and after the last; else None.
     Returns: advantages (B, T); targets for b (B,) or for V (B, T), or None.
     """
     rewards, mask = batch.rewards, batch.mask
+    if config.whiten_rewards:
+        rewards = returns.whiten(rewards, mask, shift=False)
     to_go = returns.discounted_returns(rewards, mask, config.gamma)
     if config.baseline == "critic":
         # A text that the limit cut off would go on: the value of the state
@@ -100,8 +114,11 @@ def advantages(batch, config, predicted=None):
             adv = returns.total_returns(rewards, mask, config.gamma)
         if config.baseline == "learned":
             adv, targets = adv - predicted[:, None], to_go[:, 0]
+        elif config.baseline == "greedy":
+            adv = adv - predicted[:, None]
         elif config.baseline in GROUP_BASELINES:
-            adv = np.zeros_like(adv) + _in_group(to_go[:, 0], config)[:, None]
+            worth = _in_group(to_go[:, 0], batch, config)
+            adv = np.zeros_like(adv) + worth[:, None]
         elif config.baseline != "none":
             own = config.baseline == "mean"
             adv = adv - _position_mean(adv, mask, own)
@@ -111,9 +128,14 @@ def advantages(batch, config, predicted=None):
     return adv, targets
 
 
-def _in_group(scores, config):
+def _in_group(scores, batch, config):
     """What each row's return is worth beside those of its group, (B,)."""
     size = config.group_size
+    if config.baseline == "group_risk":
+        logprobs = batch.logprobs.sum(axis=1)
+        return returns.risk_advantages(
+            scores, logprobs, size, config.sharpness
+        )
     if config.baseline == "group_leave_one_out":
         return scores - returns.leave_one_out(scores, size)
     scale = config.baseline == "group_scaled"

@@ -148,6 +148,38 @@ def group_advantages(scores, group_size, scale):
     return np.where(deviation > 0, centred, 0.0).reshape(-1)
 
 
+def risk_advantages(scores, sequence_logprobs, group_size, sharpness):
+    """Advantages whose policy gradient is that of minimum-risk training.
+
+    A_i = G α Q_i (R_i - Σ_j Q_j R_j),  Q ∝ π^α within the group of G
+
+    Σ_i Q_i R_i, the expected score under the policy renormalised over the
+    group, has the gradient Σ_i α Q_i (R_i - Σ_j Q_j R_j) ∇ log π(y_i).
+
+    Args:
+        scores, group_size: as `leave_one_out`.
+        sequence_logprobs: (B,), nats, log π(Y|X).
+        sharpness: α > 0.
+    Returns: (B,) float.
+    Raises: as `leave_one_out`, and where sharpness is not positive.
+    Source: Shen et al. 2016, arXiv:1512.02433; its loss is
+        `losses.minimum_risk_loss`.
+
+    >>> risk_advantages([1, 0], [-2.0, -2.0], 2, sharpness=1.0).tolist()
+    [0.5, -0.5]
+    """
+    if not sharpness > 0:
+        raise ValueError(f"sharpness: expected more than 0, got {sharpness}")
+    groups = _groups(scores, group_size)
+    logits = sharpness * _finite(
+        "sequence_logprobs", sequence_logprobs, np.shape(scores)
+    ).reshape(groups.shape)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    mean = (shares * groups).sum(axis=1, keepdims=True)
+    return (group_size * sharpness * shares * (groups - mean)).reshape(-1)
+
+
 def informative_groups(scores, group_size):
     """Which rows belong to a group whose scores differ, (B,) bool.
 
@@ -166,52 +198,31 @@ def informative_groups(scores, group_size):
     return (_deviation(groups, axis=1, ddof=0) > 0).repeat(group_size)
 
 
-def overlong_penalty(lengths, max_length, margin):
-    """What a text loses for being nearly too long, in [-1, 0].
-
-    0 up to max_length - margin tokens, from there linearly down to -1 at
-    max_length and beyond.
-
-    Args:
-        lengths: (B,), tokens.
-        max_length: the limit, tokens.
-        margin: in [1, max_length], tokens before the limit.
-    Returns: (B,) float.
-    Raises: ValueError for a margin outside its range.
-    Source: Yu et al. 2025 (DAPO), arXiv:2503.14476, eq. 13.
-
-    >>> overlong_penalty([3, 8, 9, 10, 12], max_length=10, margin=4).tolist()
-    [0.0, -0.5, -0.75, -1.0, -1.0]
-    """
-    if not 1 <= margin <= max_length:
-        raise ValueError(
-            f"margin: expected 1 to max_length {max_length}, got {margin}"
-        )
-    left = max_length - margin - _finite("lengths", lengths)
-    return np.clip(left / margin, -1.0, 0.0)
-
-
-def whiten(x, mask, scale=0.0):
+def whiten(x, mask, scale=0.0, shift=True):
     """x with mean 0 and standard deviation 1 over the tokens of the mask.
 
     The deviation has n in the denominator.  Where all x are equal, the
-    result is 0.
+    result is 0; without `shift` it is x.
 
     Args:
         x, mask: (B, T).
         scale: size of the numbers that x is a difference of.  Spread below
             a billionth of it is rounding, and counts as none.
+        shift: False keeps the mean, as PPO does for rewards.
     Returns: (B, T) float.
+    Source: of advantages and rewards in PPO for language models: Ziegler et
+        al. 2019, arXiv:1909.08593.
 
     >>> whiten([[1.0, 3.0, 9.0]], [[1, 1, 0]]).tolist()
     [[-1.0, 1.0, 0.0]]
     """
     x, mask = _token_arrays(x, mask, name="x")
     kept = x[mask]
-    deviation = _deviation(kept, axis=0, ddof=0)
+    mean, deviation = kept.mean(), _deviation(kept, axis=0, ddof=0)
     if deviation <= EQUAL * scale:
-        return np.zeros_like(x)
-    return np.where(mask, (x - kept.mean()) / deviation, 0.0)
+        return np.zeros_like(x) if shift else np.where(mask, x, 0.0)
+    white = (x - mean) / deviation + (0.0 if shift else mean)
+    return np.where(mask, white, 0.0)
 
 
 def _deviation(x, axis, ddof):

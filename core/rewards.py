@@ -312,6 +312,33 @@ def token_length(completions, mask, targets):
     return np.where(beyond, -1.0 / length, 0.0) * mask
 
 
+def token_overlong(completions, mask, targets, margin):
+    """What a text loses for being nearly too long, on its last token.
+
+    0 up to T - margin tokens, from there linearly down to -1 at T, the limit
+    on which the mask ends.
+
+    Args:
+        completions, targets: not read.
+        mask: (B, T).
+        margin: in [1, T], tokens before the limit.
+    Returns: (B, T) float.
+    Raises: ValueError for a margin outside its range.
+    Source: Yu et al. 2025 (DAPO), arXiv:2503.14476, eq. 13.
+
+    >>> mask = np.arange(10) < np.array([[3], [8], [9], [10]])
+    >>> paid = token_overlong(None, 1.0 * mask, None, margin=4)
+    >>> paid.sum(axis=1).tolist()
+    [0.0, -0.5, -0.75, -1.0]
+    """
+    mask = _checked_mask(mask)
+    limit = mask.shape[1]
+    if not 1 <= margin <= limit:
+        raise ValueError(f"margin: expected 1 to {limit}, got {margin}")
+    left = limit - margin - mask.sum(axis=1)
+    return terminal(np.clip(left / margin, -1.0, 0.0), mask)
+
+
 def token_repetition(completions, mask, targets, n=3):
     """-1 for a token that completes an n-gram that the row has had before.
 

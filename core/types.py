@@ -12,9 +12,12 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 RETURNS = ("to_go", "total")
-GROUP_BASELINES = ("group_leave_one_out", "group", "group_scaled")
+GROUP_BASELINES = (
+    "group_leave_one_out", "group", "group_scaled", "group_risk",
+)
 BASELINES = (
-    "none", "mean", "leave_one_out", "learned", "critic", *GROUP_BASELINES,
+    "none", "mean", "leave_one_out", "greedy", "learned", "critic",
+    *GROUP_BASELINES,
 )
 RATIOS = ("token", "sequence", "length_normalised")
 CLIPS = ("objective", "weight")
@@ -113,7 +116,10 @@ class PolicyGradientConfig:
     lam: float = 1.0  # GAE's lambda, used by baseline="critic" alone
     returns: str = "to_go"  # "to_go": rewards from t on; "total": all
     baseline: str = "none"  # what is subtracted from the return, BASELINES
+    sharpness: float = 1.0  # used by baseline="group_risk" alone, > 0
+    resample: int = 0  # draws that replace groups of equal returns
     whiten: bool = False  # advantages to mean 0, std 1 over the batch
+    whiten_rewards: bool = False  # rewards to std 1, their mean is kept
     ratio: str = "none"  # "none": log-probabilities; else RATIOS, with a clip
     clip: str = "objective"  # PPO's; "weight": CISPO's
     clip_low: float = 0.2  # the ratio is clipped at 1 - clip_low
@@ -125,6 +131,7 @@ class PolicyGradientConfig:
     epochs: int = 1  # passes over each batch, with a ratio
     minibatches: int = 1  # updates in each pass
     value_coef: float = 0.5  # weight of the value or baseline loss
+    value_clip: float | None = None  # how far a value may move in a batch
     entropy_coef: float = 0.0  # alpha, weight of the entropy bonus (nats)
     entropy_final: float | None = None  # alpha at the last step (linear)
     temperature: float = 1.0  # of the sampled distribution, > 0
@@ -147,7 +154,8 @@ class PolicyGradientConfig:
                     f"{name}: expected a number in [0, 1], "
                     f"got {getattr(self, name)}"
                 )
-        for name in ("temperature", "learning_rate", "max_grad_norm"):
+        for name in ("temperature", "learning_rate", "max_grad_norm",
+                     "sharpness"):
             if not getattr(self, name) > 0:
                 raise ValueError(
                     f"{name}: expected a positive number, "
@@ -161,7 +169,8 @@ class PolicyGradientConfig:
                 )
         for name in ("warmup_steps", "buffer_batches", "reuse",
                      "entropy_coef", "entropy_final", "value_coef", "seed",
-                     "clip_low", "clip_high", "kl_coef"):
+                     "clip_low", "clip_high", "kl_coef", "resample",
+                     "value_clip"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(
                     f"{name}: expected at least 0, got {getattr(self, name)}"
@@ -184,6 +193,20 @@ class PolicyGradientConfig:
             )
         if self.baseline == "critic" and self.returns != "to_go":
             raise ValueError('returns: expected "to_go" for critic')
+        if self.baseline == "greedy" and self.returns != "total":
+            raise ValueError('returns: expected "total" for greedy')
+        if self.value_clip is not None and self.baseline not in (
+            "learned", "critic"
+        ):
+            raise ValueError(
+                'value_clip: expected None without baseline "learned" or '
+                f'"critic", got {self.value_clip}'
+            )
+        if self.resample and self.baseline not in GROUP_BASELINES:
+            raise ValueError(
+                f"resample: expected 0 without one of {GROUP_BASELINES}, "
+                f"got {self.resample}"
+            )
         for name in ("group_size", "minibatches"):
             if self.batch_size % getattr(self, name):
                 raise ValueError(

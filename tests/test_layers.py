@@ -14,7 +14,7 @@ FLOORS = {
     "weights": 1, "buffer": 1, "tasks": 1, "grammar": 1, "rewards": 1,
     "returns": 1,
     "algorithms": 2, "exact": 2, "envs": 2, "show": 2, "plots": 2,
-    "hub": 2, "tabular": 3, "pt.causal_lm": 3,
+    "hub": 2, "training": 2, "tabular": 3, "pt.causal_lm": 3,
     "parity": 7,
 }
 MIRRORED = {

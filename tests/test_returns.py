@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
-from trl.rewards import get_soft_overlong_punishment
 
 from core import returns
 from core.returns import (
@@ -19,7 +18,6 @@ from core.returns import (
     group_advantages,
     informative_groups,
     leave_one_out,
-    overlong_penalty,
     total_returns,
     whiten,
 )
@@ -197,20 +195,25 @@ def test_groups_that_teach_something():
     assert_array_equal(advantages != 0, found)
 
 
-@pytest.mark.parametrize("limit, margin", [(10, 4), (10, 10), (7, 1)])
-def test_overlong_penalty_is_that_of_trl(limit, margin):
-    lengths = np.arange(13)
-    theirs = get_soft_overlong_punishment(limit, margin)
-    assert_allclose(
-        overlong_penalty(lengths, limit, margin),
-        theirs([[0] * n for n in lengths]), atol=1e-15,
+@given(SCORES, arrays(np.float64, (12,), elements=st.floats(-9, 0)))
+def test_risk_advantages(scores, logprobs):
+    """Their mean is zero; a small sharpness makes them those of a group."""
+    found = returns.risk_advantages(scores, logprobs, 4, 0.7)
+    assert_allclose(found.reshape(3, 4).sum(axis=1), 0, atol=1e-9)
+    flat = returns.risk_advantages(scores, logprobs, 4, 1e-7) / 1e-7
+    plain = group_advantages(scores, 4, scale=False)
+    assert_allclose(flat, plain, atol=1e-4)
+
+
+def test_whitening_without_a_shift_keeps_the_mean():
+    """As TRL's PPO did: (x - mean) / std + mean."""
+    x, mask = [[1.0, 3.0, 9.0]], [[1, 1, 0]]
+    assert_array_equal(whiten(x, mask, shift=False), [[1.0, 3.0, 0.0]])
+    x = [[0.0, 8.0, 4.0]]
+    assert_array_equal(whiten(x, mask, shift=False), [[3.0, 5.0, 0.0]])
+    assert_array_equal(
+        whiten([[2.0, 2.0, 9.0]], mask, shift=False), [[2.0, 2.0, 0.0]]
     )
-
-
-@pytest.mark.parametrize("margin", [0, 11])
-def test_the_margin_lies_within_the_limit(margin):
-    with pytest.raises(ValueError, match="^margin: expected 1 to max_length"):
-        overlong_penalty([3], 10, margin)
 
 
 def test_bad_input_is_named():

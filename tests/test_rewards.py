@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from rapidfuzz.distance import Levenshtein
+from trl.rewards import get_soft_overlong_punishment
 
 from core import rewards
 from core.text import CharTokenizer
@@ -19,6 +20,25 @@ TEXT_REWARDS = [
     rewards.exact_match, rewards.edit_similarity, rewards.edit_ratio,
     rewards.position_match,
 ]
+
+
+@pytest.mark.parametrize("limit, margin", [(10, 4), (10, 10), (7, 1)])
+def test_overlong_is_that_of_trl(limit, margin):
+    lengths = np.arange(1, limit + 1)
+    mask = (np.arange(limit) < lengths[:, None]) * 1.0
+    theirs = get_soft_overlong_punishment(limit, margin)
+    paid = rewards.token_overlong(mask, mask, mask, margin)
+    np.testing.assert_allclose(
+        paid.sum(axis=1), theirs([[0] * n for n in lengths]), atol=1e-15
+    )
+    assert (paid[np.arange(limit), lengths - 1] == paid.sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("margin", [0, 11])
+def test_the_margin_lies_within_the_limit(margin):
+    mask = np.ones((1, 10))
+    with pytest.raises(ValueError, match="^margin: expected 1 to 10"):
+        rewards.token_overlong(mask, mask, mask, margin)
 
 
 def test_docstrings():

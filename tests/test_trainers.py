@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core import envs, exact, rewards, weights
+from core import envs, exact, returns, rewards, weights
 from core.types import PolicyGradientConfig, Rollout
 from tests.both import BOTH
 from tests.test_rollout import last_logits, policy_of, small_env
@@ -48,6 +48,11 @@ SETTINGS = {
     "cispo": {"baseline": "group", "group_size": 2, "returns": "total",
               "ratio": "token", "clip": "weight", "clip_high": 0.01,
               "aggregation": "constant", "epochs": 2},
+    "clipped values": {"baseline": "critic", "whiten_rewards": True,
+                       "value_clip": 0.01, "ratio": "token", "epochs": 2},
+    "greedy": {"baseline": "greedy", "returns": "total"},
+    "risk": {"baseline": "group_risk", "group_size": 4, "resample": 2,
+             "returns": "total", "sharpness": 0.5},
     "temperature": {"temperature": 0.7},
     "reuse": {"buffer_batches": 5, "reuse": 2},
 }
@@ -225,6 +230,84 @@ def test_not_finite_gradients_stop_the_training(fw):
     left = fw.checkpoints.get_weights(trainer.policy)
     np.testing.assert_array_equal(
         left["embedding.weight"], kept["embedding.weight"]
+    )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_failed_step_keeps_its_batch_and_the_last_checkpoint(tmp_path, fw):
+    """The step and the file are in the message, the weights untouched."""
+    path = tmp_path / "run.safetensors"
+    trainer = trainer_of(fw)
+    trainer.train(2, progress=False, path=path)
+    kept = path.read_bytes()
+    before = fw.checkpoints.get_weights(trainer.policy)
+    paid = trainer.env.token_reward
+
+    def too_much(completions, mask, targets):
+        return 1e308 * (1 + paid(completions, mask, targets))
+
+    trainer.env.token_reward = too_much
+    with np.errstate(over="ignore"), pytest.raises(
+        FloatingPointError, match="step 3: expected a finite loss"
+    ) as caught:
+        trainer.train(progress=False, path=path)
+    failed = tmp_path / "run.safetensors.failed"
+    assert str(failed) in caught.value.__notes__[0]
+    arrays, about = weights.read(failed)
+    assert about["step"] == 3 and "finite loss" in about["error"]
+    assert Rollout(**arrays).rewards.max() > 1e300
+    assert path.read_bytes() == kept and len(trainer.history) == 2
+    after = fw.checkpoints.get_weights(trainer.policy)
+    for name in before:
+        np.testing.assert_array_equal(after[name], before[name])
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_resampling_replaces_groups_of_equal_returns(fw):
+    """What is left without spread stands at the end, groups stay whole."""
+    trainer = trainer_of(
+        fw, batch_size=8, baseline="group", group_size=2, returns="total",
+        resample=50,
+    )
+    first = trainer._draw()
+    shares = [trainer._informative(first).mean()]
+    batch = trainer._refilled(first)
+    shares.append(trainer._informative(batch).mean())
+    assert 0 < shares[0] < shares[1] and len(batch) == 8
+    assert (batch.rows[::2] == batch.rows[1::2]).all()
+    metrics = trainer.step()
+    assert trainer._informative(trainer.batch).all()
+    assert 0 <= metrics["informative"] <= 1
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_the_greedy_baseline_is_the_return_of_the_best_text(fw):
+    trainer = trainer_of(fw, baseline="greedy", returns="total", gamma=0.9)
+    trainer.step()
+    batch = trainer._draw()
+    found = trainer._predict(batch)
+    for row, value in zip(batch.rows, found):
+        best = fw.rollout.rollout(trainer.policy, trainer.env, [row])
+        paid = best.rewards[0] @ 0.9 ** np.arange(best.rewards.shape[1])
+        assert value == pytest.approx(paid, abs=1e-12)
+    assert len(set(found)) > 1
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_risk_advantages_have_the_gradient_of_the_risk(fw):
+    """Their policy-gradient loss and `minimum_risk_loss`: one gradient."""
+    rng = np.random.default_rng(0)
+    logprobs, scores = -rng.exponential(size=(6, 4)), rng.normal(size=6)
+    adv = returns.risk_advantages(scores, logprobs.sum(axis=1), 3, 0.6)
+    mask = np.ones((6, 4))
+    ours = fw.grad(lambda x: fw.losses.policy_gradient_loss(
+        x, fw.tensor(np.repeat(adv[:, None], 4, axis=1)), fw.tensor(mask)
+    ), logprobs)[1][0]
+    theirs = fw.grad(lambda x: fw.losses.minimum_risk_loss(
+        x, fw.tensor(scores), 3, 0.6
+    ), logprobs.sum(axis=1))[1][0]
+    np.testing.assert_allclose(
+        ours, np.repeat(theirs[:, None], 4, axis=1), atol=1e-12
     )
 
 

@@ -77,6 +77,7 @@ def test_bad_rollouts_are_named(name, value):
     ("value_coef", -1), ("buffer_batches", -1), ("reuse", -1),
     ("returns", "all"), ("baseline", "average"), ("seed", -1),
     ("entropy_coef", float("nan")), ("learning_rate", float("inf")),
+    ("sharpness", 0.0), ("resample", -1), ("value_clip", -0.1),
 ])
 def test_bad_settings_are_named(name, value):
     with pytest.raises(ValueError, match=name):
@@ -106,6 +107,8 @@ def test_settings_that_do_not_fit_together():
         ("batch_size", {"ratio": "token", "minibatches": 3}),
         ("reuse", {"ratio": "token", "reuse": 1, "buffer_batches": 1}),
         ("reuse", {"kl": "k1", "reuse": 1, "buffer_batches": 1}),
+        ("resample", {"resample": 1}), ("value_clip", {"value_clip": 0.2}),
+        ("returns", {"baseline": "greedy"}),
     ):
         with pytest.raises(ValueError, match=f"^{name}: expected"):
             PolicyGradientConfig(**changed)

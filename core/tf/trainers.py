@@ -12,17 +12,13 @@ from tqdm.auto import tqdm
 
 from core import weights
 from core.algorithms import advantages
-from core.buffer import ExperienceBuffer
-from core.tf.checkpoints import (
-    get_moments,
-    get_weights,
-    set_moments,
-    set_weights,
-)
+from core.returns import discounted_returns, informative_groups
+from core.tf import checkpoints
 from core.tf.logprobs import kl_k1, kl_k2, kl_k3
 from core.tf.losses import (
     aggregate,
     clipped_surrogate,
+    clipped_value_loss,
     clipped_weight_surrogate,
     entropy_loss,
     importance_weights,
@@ -31,7 +27,14 @@ from core.tf.losses import (
     value_loss,
 )
 from core.tf.rollout import rollout
-from core.types import Rollout
+from core.training import (
+    Trainer,
+    check_finite,
+    check_vocabulary,
+    prefixed,
+    under,
+)
+from core.types import GROUP_BASELINES, Rollout
 
 _KL = {"k1": kl_k1, "k2": kl_k2, "k3": kl_k3}
 
@@ -75,13 +78,14 @@ class _Adam:
             )
 
 
-class PolicyGradientTrainer:
+class PolicyGradientTrainer(Trainer):
     """REINFORCE and its relatives, as `config` says.
 
     One step samples a batch, computes its advantages once and takes gradient
     steps on it: one, or with a ratio `config.epochs` times
     `config.minibatches`.  `config` chooses the baseline, the ratio and its
-    clip, and how the tokens' terms are aggregated.
+    clip, and how the tokens' terms are aggregated.  With `config.resample`,
+    groups whose returns are equal are drawn again first.
 
     With `config.reuse`, further steps on batches from the experience buffer
     follow.  There `importance_weights` weigh the policy gradient; the entropy
@@ -100,12 +104,16 @@ class PolicyGradientTrainer:
             "loss" (policy, KL and entropy terms), "grad_norm" (before
             clipping), with a reference "kl" (its estimate, nats/token),
             "value_loss" where values are learned, with a ratio "clipped",
-            the share of tokens whose ratio lies beyond the clip, and with
-            reuse "ess", the effective share of a reused batch,
-            (Σw)² / (B Σw²).  Of several gradient steps the mean.
+            the share of tokens whose ratio lies beyond the clip, with
+            groups "informative", the share whose returns differ (before
+            others take their place), and with reuse "ess", the effective
+            share of a reused batch, (Σw)² / (B Σw²).  Of several gradient
+            steps the mean.
         updates: how many gradient steps were taken.
-        batch: the last Rollout that was sampled, None before the first.
+        batch: the last Rollout that was trained on, None before the first.
     """
+
+    checkpoints = checkpoints
 
     def __init__(self, policy, env, config, baseline_network=None,
                  reference=None):
@@ -119,64 +127,27 @@ class PolicyGradientTrainer:
                 "reference: expected with kl and only with it, "
                 f"got kl={config.kl!r}"
             )
-        for name, model in (("policy", policy), ("reference", reference)):
-            if model is not None and model.vocab_size != env.vocab_size:
-                raise ValueError(
-                    f"{name}: expected the environment's {env.vocab_size} "
-                    f"tokens, got {model.vocab_size}"
-                )
-        self.reference = reference
-        self.policy, self.env, self.config = policy, env, config
-        self.models = {"policy": policy}
+        check_vocabulary(env, policy=policy, reference=reference)
+        self.policy, self.reference = policy, reference
+        models = {"policy": policy}
         if baseline_network is not None:
-            self.models["baseline"] = baseline_network
-        self.optimizers = {n: adam(m) for n, m in self.models.items()}
-        self.rng = np.random.default_rng(config.seed)
-        self.buffer = None
-        if config.buffer_batches:
-            self.buffer = ExperienceBuffer(config.buffer_batches)
-        self.history, self.updates, self.batch = [], 0, None
-
-    def train(self, steps=None, progress=True, path=None, every=50):
-        """Take steps until `config.steps`, or `steps` more.
-
-        Args:
-            steps: how many; None is all that are left.
-            progress: show a bar.
-            path: where to save every `every` steps and at the end.
-        Returns: the history.
-        """
-        if every < 1:
-            raise ValueError(f"every: expected at least 1, got {every}")
-        if path is not None:
-            weights.check_folder(path)  # now, not after the work
-        if steps is None:
-            steps = max(self.config.steps - len(self.history), 0)
-        with tqdm(total=steps, disable=not progress) as bar:
-            for _ in range(steps):
-                metrics = self.step()
-                bar.update()
-                bar.set_postfix_str(f"return {metrics['return']:.3f}")
-                if path and len(self.history) % every == 0:
-                    self.save(path)
-        if path:
-            self.save(path)
-        return self.history
+            models["baseline"] = baseline_network
+        optimizers = {name: adam(model) for name, model in models.items()}
+        super().__init__(env, config, models, optimizers)
 
     def step(self):
         """One step: sample, update, reuse.  Returns its metrics."""
         config = self.config
-        prompts = config.batch_size // config.group_size
-        rows = self.env.sample(prompts, self.rng)
-        self.batch = batch = rollout(
-            self.policy, self.env, rows, self.rng, config.temperature,
-            config.group_size,
-        )
+        self.batch = batch = self._draw()
         metrics = {
             "step": len(self.history) + 1,
             "return": float(batch.rewards.sum(axis=1).mean()),
             "length": float(batch.mask.sum(axis=1).mean()),
         }
+        if config.baseline in GROUP_BASELINES:
+            metrics["informative"] = float(self._informative(batch).mean())
+        for _ in range(config.resample):
+            self.batch = batch = self._refilled(batch)
         metrics |= self.update(batch)
         if self.buffer is not None:
             for _ in range(config.reuse if len(self.buffer) else 0):
@@ -186,6 +157,31 @@ class PolicyGradientTrainer:
         self.history.append(metrics)
         return metrics
 
+    def _draw(self):
+        """A batch of completions of prompts drawn at random."""
+        config = self.config
+        rows = self.env.sample(
+            config.batch_size // config.group_size, self.rng
+        )
+        return rollout(
+            self.policy, self.env, rows, self.rng, config.temperature,
+            config.group_size,
+        )
+
+    def _informative(self, batch):
+        """Which rows belong to a group whose returns differ, (B,)."""
+        config = self.config
+        scores = discounted_returns(batch.rewards, batch.mask, config.gamma)
+        return informative_groups(scores[:, 0], config.group_size)
+
+    def _refilled(self, batch):
+        """Groups of equal returns make room for new ones that differ."""
+        if self._informative(batch).all():
+            return batch
+        pool = Rollout.concatenate([batch, self._draw()])
+        order = np.argsort(~self._informative(pool), kind="stable")
+        return pool.take(order[:len(batch)])
+
     def update(self, batch, reused=False):
         """The gradient steps on a batch; returns the means of their metrics.
 
@@ -194,13 +190,17 @@ class PolicyGradientTrainer:
             reused: an older policy sampled the rows: weigh their policy
                 gradient.
         """
-        ref = self._reference_logprobs(batch)
+        ref, predicted = self._reference_logprobs(batch), self._predict(batch)
         adv, targets = advantages(
-            self._shaped(batch, ref), self.config, self._predict(batch)
+            self._shaped(batch, ref), self.config, predicted
         )
+        if targets is None:  # nothing that the loss reads
+            targets = predicted = np.zeros(len(batch))
+        elif self.config.baseline == "critic":
+            predicted = predicted[:, :-1]
         arrays = (
             batch.prompts, batch.completions, batch.mask, batch.logprobs, ref,
-            adv, adv if targets is None else targets, batch.prompt_mask,
+            adv, targets, predicted, batch.prompt_mask,
         )
         steps = [
             self._update([array[rows] for array in arrays], reused)
@@ -235,74 +235,14 @@ class PolicyGradientTrainer:
             *map(self._tensor, arrays), self._padding(prompt_mask),
             self._tensor(alpha), reused,
         )
-        self._descend(gradients, norms)
-        self.updates += 1
         metrics["grad_norm"] = norms["policy"]
-        return {name: float(value) for name, value in metrics.items()}
-
-    def save(self, path):
-        """Write all that a resumed training needs, whole or not at all."""
-        arrays = self._arrays()
-        kept = self.buffer.rollouts if self.buffer else ()
-        for i, batch in enumerate(kept):
-            arrays |= _prefixed(f"buffer.{i}.", vars(batch))
-        weights.write(path, arrays, {
-            "config": self.config.as_dict(),
-            "task": self._task(),
-            "history": self.history,
-            "updates": self.updates,
-            "rng": self.rng.bit_generator.state,
-            "buffer": len(kept),
-        })
-
-    def load(self, path):
-        """Resume from `save`: the next step is the one that would follow.
-
-        Raises: FileNotFoundError; ValueError where the file is truncated, or
-            its weights, config or task are not this trainer's.  The trainer
-            is then as it was.
-        """
-        arrays, kept = weights.read(path)
-        own = {"config": self.config.as_dict(), "task": self._task()}
-        for name, value in own.items():
-            if kept.get(name) != value:
-                raise ValueError(
-                    f"{name}: expected that of the checkpoint, "
-                    f"{kept.get(name)}, got {value}"
-                )
-        batches = [
-            Rollout(**_under(f"buffer.{i}.", arrays))
-            for i in range(kept["buffer"])
-        ]
-        weights.check_names(
-            {n: a for n, a in arrays.items() if not n.startswith("buffer.")},
-            {n: a.shape for n, a in self._arrays().items()},
-        )
-        for name, model in self.models.items():
-            moments = _under(f"{name}.adam.", arrays)
-            set_weights(model, _under(f"{name}.weights.", arrays))
-            set_moments(
-                self.optimizers[name], model, moments, kept["updates"]
-            )
-        self.updates, self.history = kept["updates"], kept["history"]
-        self.rng.bit_generator.state = kept["rng"]
-        if self.buffer is not None:
-            self.buffer.rollouts.clear()
-            self.buffer.rollouts.extend(batches)
-
-    def _arrays(self):
-        """Weights and moments of all models by name."""
-        arrays = {}
-        for name, model in self.models.items():
-            moments = get_moments(self.optimizers[name], model)
-            arrays |= _prefixed(f"{name}.weights.", get_weights(model))
-            arrays |= _prefixed(f"{name}.adam.", moments)
-        return arrays
-
-    def _task(self):
-        """What a checkpoint of another task would differ in: N, P, T, V."""
-        env = self.env
-        return [*env.prompts.shape, env.max_length, env.vocab_size]
+        metrics = {name: float(value) for name, value in metrics.items()}
+        check_finite(len(self.history) + 1, metrics | norms)
+        rate = tf.constant(self.config.rate(len(self.history)), tf.float64)
+        for name, optimizer in self.optimizers.items():
+            optimizer.apply(gradients[name], rate)
+        self.updates += 1
+        return metrics
 
     def _tensor(self, array):
         """NumPy to a tensor; floats in the policy's precision."""
@@ -325,6 +265,10 @@ class PolicyGradientTrainer:
         prompts = self._tensor(batch.prompts)
         if self.config.baseline == "learned":
             return self.models["baseline"](prompts).numpy()
+        if self.config.baseline == "greedy":
+            best = rollout(self.policy, self.env, batch.rows)
+            gamma = self.config.gamma
+            return discounted_returns(best.rewards, best.mask, gamma)[:, 0]
         if self.config.baseline == "critic":
             ids = [tf.concat([prompts, self._tensor(batch.completions)], 1)]
             padding = self._padding(batch.prompt_mask)
@@ -339,7 +283,7 @@ class PolicyGradientTrainer:
         return None if prompt_mask.all() else self._tensor(prompt_mask)
 
     def _losses(self, prompts, completions, mask, old, ref, adv, targets,
-                prompt_mask, alpha, reused):
+                predicted, prompt_mask, alpha, reused):
         """The loss of a batch and its metrics."""
         config, metrics = self.config, {}
         logprobs, entropies, values = self.policy.evaluate(
@@ -372,11 +316,19 @@ class PolicyGradientTrainer:
         if config.baseline == "learned":
             values, mask = self.models["baseline"](prompts), mask[:, 0]
         if config.baseline in ("learned", "critic"):
-            metrics["value_loss"] = value_loss(values, targets, mask)
+            metrics["value_loss"] = self._value_loss(
+                values, predicted, targets, mask
+            )
             # The learned baseline shares no weight with the policy: in one
             # sum, each still gets only its own gradient.
             loss = loss + config.value_coef * metrics["value_loss"]
         return loss, metrics
+
+    def _value_loss(self, values, predicted, targets, mask):
+        clip = self.config.value_clip
+        if clip is None:
+            return value_loss(values, targets, mask)
+        return clipped_value_loss(values, predicted, targets, mask, clip)
 
     def _surrogate(self, logprobs, old, adv, mask):
         """Tokens' terms (B, T), and the share of ratios beyond the clip."""
@@ -418,18 +370,6 @@ class PolicyGradientTrainer:
             scale = self.config.max_grad_norm / (norms[name] + 1e-6)
             gradients[name] = [g * tf.minimum(scale, 1) for g in group]
         return gradients, norms, metrics
-
-    def _descend(self, gradients, norms):
-        """One Adam step of each model."""
-        step = len(self.history)
-        norms = {name: float(norm) for name, norm in norms.items()}
-        if not np.isfinite(list(norms.values())).all():
-            raise FloatingPointError(
-                f"step {step + 1}: expected finite gradients, got {norms}"
-            )
-        rate = tf.constant(self.config.rate(step), tf.float64)
-        for name, optimizer in self.optimizers.items():
-            optimizer.apply(gradients[name], rate)
 
 
 class SupervisedTrainer:
@@ -490,14 +430,12 @@ class SupervisedTrainer:
             not finite (the weights are then as they were).
         """
         batch = self._batch(inputs, targets, mask)
-        gradients, norm, loss = self._gradients(*batch)
-        norm = self._descend(gradients, float(norm))
-        metrics = {
-            "step": len(self.history) + 1,
-            "loss": float(loss),
-            "grad_norm": norm,
-            "rate": self.config.rate(len(self.history)),
-        }
+        gradients, metrics = self._gradients(*batch)
+        metrics = {name: float(value) for name, value in metrics.items()}
+        check_finite(len(self.history) + 1, metrics)
+        self._descend(gradients)
+        metrics = {"step": len(self.history) + 1} | metrics
+        metrics["rate"] = self.config.rate(len(self.history))
         self.history.append(metrics)
         return metrics
 
@@ -517,10 +455,10 @@ class SupervisedTrainer:
 
     def save(self, path):
         """Write all that a resumed training needs, whole or not at all."""
-        moments = get_moments(self.optimizer, self.model)
+        moments = checkpoints.get_moments(self.optimizer, self.model)
         weights.write(path, (
-            _prefixed("weights.", get_weights(self.model))
-            | _prefixed("adam.", moments)
+            prefixed("weights.", checkpoints.get_weights(self.model))
+            | prefixed("adam.", moments)
         ), {"config": self.config.as_dict(), "history": self.history})
 
     def load(self, path):
@@ -535,9 +473,9 @@ class SupervisedTrainer:
                 f"config: expected that of the checkpoint, "
                 f"{kept.get('config')}, got {self.config.as_dict()}"
             )
-        set_weights(self.model, _under("weights.", arrays))
-        set_moments(
-            self.optimizer, self.model, _under("adam.", arrays),
+        checkpoints.set_weights(self.model, under("weights.", arrays))
+        checkpoints.set_moments(
+            self.optimizer, self.model, under("adam.", arrays),
             len(kept["history"]),
         )
         self.history = kept["history"]
@@ -558,17 +496,17 @@ class SupervisedTrainer:
     def _loss(self, inputs, targets, mask):
         outputs = self.model(*inputs)
         logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        return token_cross_entropy(logits, targets, mask)
+        return token_cross_entropy(logits, targets, mask), {}
 
     @tf.function
     def _frozen_loss(self, *batch):
-        return self._loss(*batch)
+        return self._loss(*batch)[0]
 
     @tf.function
     def _gradients(self, *batch):
-        """Clipped gradients, their norm before, and the loss."""
+        """Clipped gradients, and metrics with the loss and their norm."""
         with tf.GradientTape() as tape:
-            loss = self._loss(*batch)
+            loss, metrics = self._loss(*batch)
         trained = self.optimizer.variables
         # Without a gradient: a head that the loss does not reach.  Sparse:
         # an embedding's, which lists a token once per use.
@@ -578,21 +516,16 @@ class SupervisedTrainer:
         ]
         norm = tf.linalg.global_norm(gradients)
         scale = tf.minimum(self.config.max_grad_norm / (norm + 1e-6), 1)
-        return [g * scale for g in gradients], norm, loss
+        metrics |= {"loss": loss, "grad_norm": norm}
+        return [g * scale for g in gradients], metrics
 
-    def _descend(self, gradients, norm):
-        """One Adam step; the gradient's norm, which must be finite."""
-        step = len(self.history)
-        if not np.isfinite(norm):
-            raise FloatingPointError(
-                f"step {step + 1}: expected a finite gradient, got norm {norm}"
-            )
-        rate = self.config.rate(step)
+    def _descend(self, gradients):
+        """One Adam step."""
+        rate = self.config.rate(len(self.history))
         for weight in self.optimizer.variables:
             if self.config.weight_decay and len(weight.shape) > 1:
                 weight.assign(weight * (1 - rate * self.config.weight_decay))
         self.optimizer.apply(gradients, tf.constant(rate, tf.float64))
-        return norm
 
 
 def _checked(model, inputs, targets, mask):
@@ -620,14 +553,3 @@ def _checked(model, inputs, targets, mask):
             f"{targets.min()} to {targets.max()}"
         )
     return targets, mask
-
-
-def _prefixed(prefix, arrays):
-    return {prefix + name: array for name, array in arrays.items()}
-
-
-def _under(prefix, arrays):
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items() if name.startswith(prefix)
-    }

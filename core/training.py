@@ -1,0 +1,186 @@
+"""What every trainer on sampled texts does, whatever it optimises: take
+steps, show them, keep them.  No framework: models and optimizers are read and
+written by the functions of `core.pt.checkpoints` or `core.tf.checkpoints`.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from core import weights
+from core.buffer import ExperienceBuffer
+from core.types import Rollout
+
+
+class Trainer:
+    """Takes steps in an environment, and can be stopped and resumed.
+
+    A trainer that inherits from it names its framework's `checkpoints`
+    module and says what a `step` is.
+
+    Args:
+        env: `core.envs.BatchedEnvironment`.
+        config: settings with `steps`, `seed`, `buffer_batches`, `as_dict()`.
+        models: dict of what is trained, each of `env`'s vocabulary.
+        optimizers: dict of the same names.
+    Attributes:
+        history: list of dicts, one a step.
+        updates: how many gradient steps were taken.
+        batch: the last Rollout that was sampled, None before the first.
+    """
+
+    checkpoints = None  # the framework's module
+
+    def __init__(self, env, config, models, optimizers):
+        self.env, self.config = env, config
+        self.models, self.optimizers = models, optimizers
+        self.rng = np.random.default_rng(config.seed)
+        self.buffer = None
+        if config.buffer_batches:
+            self.buffer = ExperienceBuffer(config.buffer_batches)
+        self.history, self.updates, self.batch = [], 0, None
+
+    def train(self, steps=None, progress=True, path=None, every=50):
+        """Take steps until `config.steps`, or `steps` more.
+
+        Args:
+            steps: how many; None is all that are left.
+            progress: show a bar.
+            path: where to save every `every` steps and at the end.
+        Returns: the history.
+        Raises: FloatingPointError at a loss or gradient that is not finite.
+            The weights are those before it, the batch is in `batch` and,
+            with a path, beside it under "<path>.failed"; the last checkpoint
+            stays.
+        """
+        if every < 1:
+            raise ValueError(f"every: expected at least 1, got {every}")
+        if path is not None:
+            weights.check_folder(path)  # now, not after the work
+        if steps is None:
+            steps = max(self.config.steps - len(self.history), 0)
+        with tqdm(total=steps, disable=not progress) as bar:
+            for _ in range(steps):
+                metrics = self._step_or_keep(path)
+                bar.update()
+                bar.set_postfix_str(f"return {metrics['return']:.3f}")
+                if path and len(self.history) % every == 0:
+                    self.save(path)
+        if path:
+            self.save(path)
+        return self.history
+
+    def _step_or_keep(self, path):
+        """A step; if it fails, the batch that it failed at is kept."""
+        try:
+            return self.step()
+        except FloatingPointError as error:
+            if path:
+                failed = Path(f"{path}.failed")
+                weights.write(failed, vars(self.batch), {
+                    "step": len(self.history) + 1, "error": str(error),
+                })
+                error.add_note(f"the batch is kept in {failed}")
+            raise
+
+    def save(self, path):
+        """Write all that a resumed training needs, whole or not at all."""
+        arrays = self._arrays()
+        kept = self.buffer.rollouts if self.buffer else ()
+        for i, batch in enumerate(kept):
+            arrays |= prefixed(f"buffer.{i}.", vars(batch))
+        weights.write(path, arrays, {
+            "config": self.config.as_dict(),
+            "task": self._task(),
+            "history": self.history,
+            "updates": self.updates,
+            "rng": self.rng.bit_generator.state,
+            "buffer": len(kept),
+        })
+
+    def load(self, path):
+        """Resume from `save`: the next step is the one that would follow.
+
+        Raises: FileNotFoundError; ValueError where the file is truncated, or
+            its weights, config or task are not this trainer's.  The trainer
+            is then as it was.
+        """
+        arrays, kept = weights.read(path)
+        own = {"config": self.config.as_dict(), "task": self._task()}
+        for name, value in own.items():
+            if kept.get(name) != value:
+                raise ValueError(
+                    f"{name}: expected that of the checkpoint, "
+                    f"{kept.get(name)}, got {value}"
+                )
+        batches = [
+            Rollout(**under(f"buffer.{i}.", arrays))
+            for i in range(kept["buffer"])
+        ]
+        weights.check_names(
+            {n: a for n, a in arrays.items() if not n.startswith("buffer.")},
+            {n: a.shape for n, a in self._arrays().items()},
+        )
+        files = self.checkpoints
+        for name, model in self.models.items():
+            files.set_weights(model, under(f"{name}.weights.", arrays))
+            if name in self.optimizers:
+                files.set_moments(
+                    self.optimizers[name], model,
+                    under(f"{name}.adam.", arrays), kept["updates"],
+                )
+        self.updates, self.history = kept["updates"], kept["history"]
+        self.rng.bit_generator.state = kept["rng"]
+        if self.buffer is not None:
+            self.buffer.rollouts.clear()
+            self.buffer.rollouts.extend(batches)
+
+    def _arrays(self):
+        """Weights and moments of all models by name."""
+        arrays, files = {}, self.checkpoints
+        for name, model in self.models.items():
+            arrays |= prefixed(f"{name}.weights.", files.get_weights(model))
+            if name in self.optimizers:
+                moments = files.get_moments(self.optimizers[name], model)
+                arrays |= prefixed(f"{name}.adam.", moments)
+        return arrays
+
+    def _task(self):
+        """What a checkpoint of another task would differ in: N, P, T, V."""
+        env = self.env
+        return [*env.prompts.shape, env.max_length, env.vocab_size]
+
+
+def check_vocabulary(env, **models):
+    """ValueError unless each model has the environment's tokens."""
+    for name, model in models.items():
+        if model is not None and model.vocab_size != env.vocab_size:
+            raise ValueError(
+                f"{name}: expected the environment's {env.vocab_size} "
+                f"tokens, got {model.vocab_size}"
+            )
+
+
+def check_finite(step, metrics):
+    """FloatingPointError unless loss and gradients are finite numbers."""
+    if not all(map(math.isfinite, metrics.values())):
+        raise FloatingPointError(
+            f"step {step}: expected a finite loss and gradient, got {metrics}"
+        )
+
+
+def prefixed(prefix, arrays):
+    """The same dict with the prefix before each name."""
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def under(prefix, arrays):
+    """What `prefixed` put under a prefix, without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items() if name.startswith(prefix)
+    }
