@@ -12,12 +12,17 @@ export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 2000
 
 BUILD := .venv/bin/jupyter-book build .
-NBVAL := $(PY) -m pytest -q --nbval --nbval-current-env \
+# Files side by side, one thread each: the small networks of the tests and
+# chapters gain nothing from a second one.
+JOBS ?= 2
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 \
+	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile
+NBVAL := $(PYTEST) -q --nbval --nbval-current-env \
 	--nbval-cell-timeout=600 -p no:cacheprovider
 # An older processor with one core: other kernels, another order of sums.
-PORTABLE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default \
-	ONEDNN_MAX_CPU_ISA=AVX2 TF_NUM_INTRAOP_THREADS=1 \
-	TF_NUM_INTEROP_THREADS=1 XLA_FLAGS=--xla_cpu_max_isa=AVX2
+PORTABLE := $(ONE_THREAD) ATEN_CPU_CAPABILITY=default \
+	ONEDNN_MAX_CPU_ISA=AVX2 XLA_FLAGS=--xla_cpu_max_isa=AVX2
 
 .PHONY: help install book test unit notebooks site test-portable models lab \
 	run check bench
@@ -54,15 +59,15 @@ site: install
 	$(PY) -m pytest tests/test_site.py
 
 unit: install
-	$(PY) -m pytest tests --ignore=tests/test_site.py
+	$(ONE_THREAD) $(PYTEST) tests --ignore=tests/test_site.py
 
 notebooks: install
-	$(if $(CHAPTERS),$(NBVAL) $(CHAPTERS),@echo "no chapters yet")
+	$(ONE_THREAD) $(NBVAL) $(CHAPTERS)
 
 test: unit notebooks site
 
 test-portable: install
-	$(if $(CHAPTERS),$(PORTABLE) $(NBVAL) $(CHAPTERS),@echo "no chapters yet")
+	$(PORTABLE) $(NBVAL) $(CHAPTERS)
 
 models: install
 	$(PY) book/models/make.py

@@ -38,13 +38,17 @@ class BatchedEnvironment:
         tokenizer: decodes `texts`; without one a text is its token ids.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
         max_length: T, the limit of a completion's length; None: the targets'.
+        limit_ends: the limit is the task's own end, so that a text that
+            reaches it counts as terminated, not as cut off.  Set it where
+            the last reward is paid at the limit: a critic or a Q network
+            would else expect more rewards after it, without an end.
     Raises: ValueError for empty or unequal prompts and targets, ids outside
         the vocabulary, a mask that does not fit.
     """
 
     def __init__(self, prompts, targets, token_reward, vocab_size,
                  eos_id=None, pad_id=0, tokenizer=None, prompt_mask=None,
-                 max_length=None):
+                 max_length=None, limit_ends=False):
         self.prompts = _ids("prompts", prompts, vocab_size)
         self.targets = _ids("targets", targets, vocab_size)
         if len(self.prompts) != len(self.targets):
@@ -72,6 +76,7 @@ class BatchedEnvironment:
                 f"max_length: expected at least 1, got {max_length}"
             )
         self.max_length = max_length or self.targets.shape[1]
+        self.limit_ends = limit_ends
 
     def __len__(self):
         return len(self.prompts)
@@ -103,6 +108,12 @@ class BatchedEnvironment:
         if not np.isfinite(paid).all():
             raise ValueError("token_reward: expected finite rewards")
         return np.where(mask, paid, 0.0)
+
+    def terminated(self, completions, mask):
+        """(B,) bool: False where the limit cut a text off before its EOS."""
+        if self.eos_id is None or self.limit_ends:
+            return np.ones(len(completions), dtype=bool)
+        return ((completions == self.eos_id) & (mask > 0)).any(axis=1)
 
     def texts(self, completions):
         """B texts up to the first EOS; without a tokenizer, token ids.

@@ -92,6 +92,68 @@ def gae(rewards, values, mask, gamma, lam, bootstrap=0.0):
     return advantages
 
 
+def state_values(q, alpha=0.0, chooser=None):
+    """V(s) of a policy that follows the action values Q(s, ·).
+
+    max_a Q(s, a); with a chooser Q(s, argmax_a chooser(s, a)), of double
+    Q-learning; with α > 0 α log Σ_a exp(Q(s, a) / α), the value with an
+    entropy bonus α of the best policy for it, softmax(Q / α).
+
+    Args:
+        q: (..., V), reward.
+        alpha: ≥ 0, reward per nat.
+        chooser: (..., V) or None; only with alpha = 0.
+    Returns: (...) float.
+    Raises: ValueError for a negative alpha, or one with a chooser.
+    Source: van Hasselt, Guez, Silver 2016, arXiv:1509.06461; Haarnoja et al.
+        2017, arXiv:1702.08165, eq. 4.
+
+    >>> state_values(np.array([1.0, 3.0])).item()
+    3.0
+    >>> state_values(np.array([1.0, 3.0]), chooser=np.array([5, 2])).item()
+    1.0
+    """
+    q = _finite("q", q)
+    if alpha < 0 or (alpha and chooser is not None):
+        raise ValueError(
+            "alpha: expected at least 0, and 0 with a chooser, got "
+            f"{alpha}"
+        )
+    if chooser is not None:
+        best = np.argmax(chooser, axis=-1)[..., None]
+        return np.take_along_axis(q, best, axis=-1)[..., 0]
+    best = q.max(axis=-1)
+    if not alpha:
+        return best
+    spread = np.exp((q - best[..., None]) / alpha).sum(axis=-1)
+    return best + alpha * np.log(spread)
+
+
+def td_targets(rewards, next_values, mask, gamma, terminated):
+    """What Q(s_t, y_t) should be: r_t + γ V(s_{t+1}), (B, T).
+
+    Args:
+        rewards, mask: (B, T).
+        next_values: (B, T), V of the state after each token.
+        gamma: in [0, 1].
+        terminated: (B,) bool; True: V after the last token is 0.
+    Raises: as `discounted_returns`.
+    Source: Watkins and Dayan 1992, Q-learning, Machine Learning 8.
+
+    >>> values, ended = [[5, 7], [5, 7]], np.array([True, False])
+    >>> td_targets([[1, 2], [1, 2]], values, np.ones((2, 2)), 0.5, ended)
+    array([[3.5, 2. ],
+           [3.5, 5.5]])
+    """
+    rewards, mask = _token_arrays(rewards, mask)
+    values = _finite("next_values", next_values, rewards.shape)
+    _unit_interval("gamma", gamma)
+    last = mask.sum(axis=1) - 1
+    over = np.arange(mask.shape[1]) == last[:, None]
+    over &= np.asarray(terminated, dtype=bool)[:, None]
+    return np.where(mask, rewards + gamma * np.where(over, 0, values), 0.0)
+
+
 def batch_mean_baseline(scores):
     """The mean score of the batch, for every row: (B,) -> (B,).
 

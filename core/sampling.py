@@ -1,5 +1,5 @@
-"""What sampling shares between the frameworks: the check of its arguments
-and the form of its result.
+"""What sampling shares between the frameworks: the check of its arguments,
+its noise and the form of its result.
 """
 
 from __future__ import annotations
@@ -83,3 +83,21 @@ def finished(completions, logprobs, eos_id, pad_id):
         np.where(ended, 0, logprobs).astype(logprobs.dtype),
         (~ended).astype(logprobs.dtype),
     )
+
+
+def gumbel_noise(rng, shape, epsilon=None):
+    """Noise with which `sample` explores, of shape (B, T, V).
+
+    Standard Gumbel noise draws from the policy.  With `epsilon` that share of
+    the tokens gets so much of it that they are uniform draws, and the others
+    none, so that they are the best ones (ε-greedy).
+
+    Raises: ValueError for an epsilon outside [0, 1].
+    """
+    noise = rng.gumbel(size=shape)
+    if epsilon is None:
+        return noise
+    if not 0 <= epsilon <= 1:
+        raise ValueError(f"epsilon: expected in [0, 1], got {epsilon}")
+    explore = rng.random((*shape[:-1], 1)) < epsilon
+    return np.where(explore, 1e6 * noise, 0.0)

@@ -25,6 +25,7 @@ KLS = ("none", "k1", "k2", "k3")
 AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
 BERT_HEADS = ("masked", "sequence", "token")
 DECAYS = ("none", "cosine")
+REWARD_LEVELS = ("sequence", "token")
 
 
 @dataclass
@@ -99,6 +100,62 @@ class Rollout:
                 np.concatenate([getattr(r, f.name) for r in rollouts])
                 for f in fields(Rollout)
             )
+        )
+
+
+@dataclass
+class Preferences:
+    """B pairs of completions, each of one prompt, the better one first.
+
+    prompts: (B, P) int64.
+    chosen, rejected: (B, T) int64; what follows the first EOS is not read.
+    chosen_mask, rejected_mask: (B, T) float, 1 up to and including the first
+        EOS, then 0.
+    prompt_mask: (B, P) float, 0 on padding at the left; default all ones.
+    Raises: ValueError where shapes differ or a text has no token.
+    """
+
+    prompts: np.ndarray
+    chosen: np.ndarray
+    chosen_mask: np.ndarray
+    rejected: np.ndarray
+    rejected_mask: np.ndarray
+    prompt_mask: np.ndarray | None = None
+
+    def __post_init__(self):
+        shape, before = np.shape(self.chosen), np.shape(self.prompts)
+        if self.prompt_mask is None:
+            self.prompt_mask = np.ones(before)
+        if len(shape) != 2:
+            raise ValueError(f"chosen: expected (B, T), got {shape}")
+        if len(before) != 2 or before[0] != shape[0]:
+            raise ValueError(
+                f"prompts: expected ({shape[0]}, P), got {before}"
+            )
+        for name, expected in (
+            ("chosen_mask", shape), ("rejected", shape),
+            ("rejected_mask", shape), ("prompt_mask", before),
+        ):
+            if np.shape(getattr(self, name)) != expected:
+                raise ValueError(
+                    f"{name}: expected the shape {expected}, "
+                    f"got {np.shape(getattr(self, name))}"
+                )
+        for name in ("chosen_mask", "rejected_mask"):
+            mask = np.asarray(getattr(self, name))
+            ones = np.isin(mask, (0, 1)).all() and mask.any(axis=1).all()
+            if not (ones and (mask[:, 1:] <= mask[:, :-1]).all()):
+                raise ValueError(
+                    f"{name}: expected ones, at least one, and then zeros"
+                )
+
+    def __len__(self):
+        return len(self.chosen)
+
+    def take(self, index):
+        """The pairs `index` (any NumPy index over B) as new Preferences."""
+        return Preferences(
+            *(getattr(self, f.name)[index] for f in fields(self))
         )
 
 
@@ -246,6 +303,76 @@ class PolicyGradientConfig:
         return self.entropy_coef + done * (
             self.entropy_final - self.entropy_coef
         )
+
+    def rate(self, step):
+        """Learning rate at `step` (0-based): linear warm-up, constant."""
+        share = min(1, (step + 1) / (self.warmup_steps + 1))
+        return self.learning_rate * share
+
+    def as_dict(self):
+        """The settings as a dict, for a checkpoint."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DQNConfig:
+    """Settings of a Q-learning with a network; each field in one line."""
+
+    steps: int = 200  # batches of texts that are sampled
+    batch_size: int = 64  # texts in each of them, and in each update
+    updates: int = 4  # gradient steps after each batch
+    buffer_batches: int = 20  # past batches that an update draws from
+    target_every: int = 20  # gradient steps between copies to the target
+    double: bool = True  # the network chooses, the target network values
+    alpha: float = 0.0  # entropy bonus, reward/nat; 0: the hard maximum
+    epsilon: float = 1.0  # share of random tokens, used with alpha = 0
+    epsilon_final: float = 0.1  # the same at the last step (linear)
+    learning_rate: float = 3e-3  # Adam's, after the warm-up
+    warmup_steps: int = 20  # the rate grows linearly over these steps
+    max_grad_norm: float = 10.0  # the gradient is scaled down to this norm
+    gamma: float = 1.0  # discount per token, in [0, 1]
+    seed: int = 0  # of the generator that draws prompts and noise
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):  # JSON keeps Python's numbers
+                object.__setattr__(self, field.name, value.item())
+            if isinstance(value, float) and not np.isfinite(value):
+                raise ValueError(
+                    f"{field.name}: expected a finite number, got {value}"
+                )
+        _at_least_one(self, "steps", "batch_size", "updates",
+                      "buffer_batches", "target_every")
+        for name in ("gamma", "epsilon", "epsilon_final"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name}: expected a number in [0, 1], "
+                    f"got {getattr(self, name)}"
+                )
+        for name in ("learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"{name}: expected a positive number, "
+                    f"got {getattr(self, name)}"
+                )
+        for name in ("alpha", "warmup_steps", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"{name}: expected at least 0, got {getattr(self, name)}"
+                )
+        if self.alpha and self.double:
+            raise ValueError(
+                f"double: expected False with alpha {self.alpha}, whose "
+                "maximum is soft"
+            )
+
+    def exploration(self, step):
+        """Share of random tokens at `step` (0-based); None with alpha."""
+        if self.alpha:
+            return None
+        done = min(step / max(self.steps - 1, 1), 1.0)
+        return self.epsilon + done * (self.epsilon_final - self.epsilon)
 
     def rate(self, step):
         """Learning rate at `step` (0-based): linear warm-up, constant."""

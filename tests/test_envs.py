@@ -19,7 +19,7 @@ from core.envs import (
     TextEnvironment,
     TextGenerationEnv,
 )
-from core.rewards import token_position_match
+from core.rewards import token_exact_match, token_position_match
 from core.tasks import DOCUMENT_000_TEXT, continuations, sort_digits
 from core.text import CharTokenizer
 
@@ -315,3 +315,17 @@ def test_the_length_need_not_be_the_targets():
 def test_misspelt_options_are_named():
     with pytest.raises(ValueError, match="options: expected"):
         TextGenerationEnv().reset(options={"rwo": 1})
+
+
+def test_a_limit_that_ends_a_text():
+    """Without its EOS a text is cut off, unless the limit is the task's."""
+    completions = np.array([[2, 1, 0], [2, 2, 2], [2, 2, 1]])
+    mask = np.array([[1, 1, 0], [1, 1, 1], [1, 1, 1]])
+    for ends, ended in (
+        ({"eos_id": 1}, [True, False, True]),
+        ({"eos_id": 1, "limit_ends": True}, [True] * 3), ({}, [True] * 3),
+    ):
+        env = BatchedEnvironment(
+            [[1]], [[2]], token_exact_match, 3, **ends
+        )
+        assert env.terminated(completions, mask).tolist() == ended

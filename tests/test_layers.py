@@ -15,12 +15,12 @@ FLOORS = {
     "returns": 1,
     "algorithms": 2, "exact": 2, "envs": 2, "show": 2, "plots": 2,
     "hub": 2, "training": 2, "tabular": 3, "pt.causal_lm": 3,
-    "parity": 7,
+    "parity": 8,
 }
 MIRRORED = {
     "checkpoints": 2, "logprobs": 2, "attention": 2, "layers": 2, "models": 3,
     "losses": 4, "preferences": 4, "rewards": 4, "pretrained": 4,
-    "rollout": 5, "trainers": 6,
+    "rollout": 5, "trainers": 6, "preference_trainers": 7, "dqn": 7,
 }
 for _package in ("pt", "tf"):
     FLOORS |= {f"{_package}.{name}": n for name, n in MIRRORED.items()}

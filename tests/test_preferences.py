@@ -66,6 +66,33 @@ def test_bradley_terry_by_hand(fw):
 
 
 @each
+def test_process_rewards_by_hand(fw):
+    # A score of log 3 is "right" with probability 3/4.
+    scores = np.log([[3.0, 1, 3], [1 / 3, 5, 7]])
+    labels, mask = floats([[1, 0.5, 0], [1, 2, 2]], [[1, 1, 1], [1, 0, 0]])
+    loss = fw.preferences.process_reward_loss
+    value, (gradient, *_) = fw.grad(
+        lambda x: loss(x, fw.tensor(labels), fw.tensor(mask)), scores
+    )
+    np.testing.assert_allclose(
+        value, np.log([4 / 3, 2, 4, 4]).mean(), rtol=1e-14
+    )
+    right = np.array([[3 / 4, 1 / 2, 3 / 4], [1 / 4, 0, 0]])
+    np.testing.assert_allclose(
+        gradient, (right - labels) * mask / 4, atol=1e-15
+    )
+    # A score far on the wrong side costs its size, and stays finite.
+    value, (gradient,) = fw.grad(
+        lambda x: loss(x, fw.tensor(labels[:1]), fw.tensor(mask[:1])),
+        np.array([[-5e3, 0, 5e3]]),
+    )
+    np.testing.assert_allclose(value, (1e4 + np.log(2)) / 3)
+    np.testing.assert_allclose(gradient, [[-1 / 3, 0, 1 / 3]])
+    with pytest.raises(ValueError, match="one shape.*'labels'"):
+        loss(*map(fw.tensor, (scores, labels[:1], mask)))
+
+
+@each
 @pytest.mark.parametrize("shape", [(3,), (3, 4)])
 def test_implicit_rewards_by_hand(fw, shape):
     value, (gradient, _) = fw.grad(
@@ -466,24 +493,30 @@ def test_ipo_of_means_is_that_of_trl(fw):
     assert abs(float(sums) - trl[0]) > 0.01
 
 
-@each
-@pytest.mark.parametrize("with_margin", [False, True])
-def test_bradley_terry_is_that_of_trl(fw, with_margin):
-    chosen, rejected, margin = random_rows(3)
+def trl_reward_loss(chosen, rejected, **inputs):
+    """TRL's own loss of given scores, and its gradient."""
     scores = torch.tensor(np.concatenate([chosen, rejected])[:, None],
                           requires_grad=True)
-    inputs = {"margin": torch.tensor(margin)} if with_margin else {}
     trainer = bare(
         RewardTrainer, args=SimpleNamespace(center_rewards_coefficient=None)
     )
     trainer.model = Given(logits=scores)
-    theirs = trainer.compute_loss(trainer.model, inputs)
-    theirs.backward()
+    loss = trainer.compute_loss(trainer.model, inputs)
+    loss.backward()
+    return loss.item(), scores.grad.numpy()[:, 0]
+
+
+@each
+@pytest.mark.parametrize("with_margin", [False, True])
+def test_bradley_terry_is_that_of_trl(fw, with_margin):
+    chosen, rejected, margin = random_rows(3)
+    inputs = {"margin": torch.tensor(margin)} if with_margin else {}
+    theirs = trl_reward_loss(chosen, rejected, **inputs)
     rows = [chosen, rejected] + [margin] * with_margin
     value, gradients = fw.grad(fw.preferences.bradley_terry_loss, *rows)
-    np.testing.assert_allclose(value, theirs.item(), rtol=1e-12)
+    np.testing.assert_allclose(value, theirs[0], rtol=1e-12)
     np.testing.assert_allclose(
-        np.concatenate(gradients[:2]), scores.grad.numpy()[:, 0], rtol=1e-12
+        np.concatenate(gradients[:2]), theirs[1], rtol=1e-12
     )
 
 

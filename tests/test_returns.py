@@ -34,7 +34,7 @@ UNIT = st.floats(0, 1)
 
 def test_docstrings():
     result = doctest.testmod(returns)
-    assert result.failed == 0 and result.attempted == 9
+    assert result.failed == 0 and result.attempted == 13
 
 
 def test_returns_by_hand():

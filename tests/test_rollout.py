@@ -296,3 +296,23 @@ def test_rollout_of_groups_and_padded_prompts(fw):
     )
 
 
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_epsilon_greedy(fw):
+    """A share of uniform tokens, the others the best ones of their state."""
+    env = small_env()
+    policy = policy_of(fw)
+    rows = np.zeros(4000, int)
+    best = fw.rollout.rollout(policy, env, rows[:1]).completions[0]
+    rng = np.random.default_rng(0)
+    batch = fw.rollout.rollout(policy, env, rows, rng, epsilon=0.3)
+    first = batch.completions[:, 0]
+    shares = np.bincount(first, minlength=6) / len(first)
+    expected = np.full(6, 0.3 / 6)
+    expected[best[0]] += 0.7
+    np.testing.assert_allclose(shares, expected, atol=0.02)
+    never = fw.rollout.rollout(policy, env, rows[:9], rng, epsilon=0.0)
+    assert (never.completions == best).all()
+    with pytest.raises(ValueError, match="^epsilon: expected"):
+        fw.rollout.rollout(policy, env, rows, rng, epsilon=1.5)

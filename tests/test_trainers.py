@@ -332,6 +332,9 @@ def test_wrong_arguments_are_named(tmp_path, fw):
         make(fw.models.LSTMPolicy(7, **SIZES), env, PolicyGradientConfig())
     with pytest.raises(ValueError, match="every"):
         trainer_of(fw).train(every=0)
+    ratio = trainer_of(fw, ratio="token")
+    with pytest.raises(ValueError, match="^reused: expected False"):
+        ratio.update(ratio._draw(), reused=True)
     path = tmp_path / "run.safetensors"
     trainer_of(fw).save(path)
     with pytest.raises(ValueError, match="config"):

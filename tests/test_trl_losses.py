@@ -31,10 +31,11 @@ def batch(seed=0):
     return logprobs, old, ref, advantages, mask
 
 
-def theirs(kind, level, beta, arrays):
+def theirs(kind, level, beta, arrays, delta=None, corrected=False):
     """TRL's loss and its gradient by the log-probabilities.
 
-    `kind` is its loss_type, or "rloo" for its other trainer.
+    `kind` is its loss_type, or "rloo" for its other trainer; `delta` its
+    dual clip, `corrected` its weight on the KL, which ours do not have.
     """
     logprobs, old, ref, advantages, mask = map(torch.tensor, arrays)
     logprobs.requires_grad_()
@@ -47,8 +48,8 @@ def theirs(kind, level, beta, arrays):
             lambda: defaultdict(list)
         ),
     )
-    trainer.args.use_bias_correction_kl = False
-    trainer.args.delta = None
+    trainer.args.use_bias_correction_kl = corrected
+    trainer.args.delta = delta
     trainer.args.steps_per_generation = 1
     trainer.accelerator.num_processes = 1
     trainer.accelerator.gather = lambda x: x
@@ -108,6 +109,31 @@ def test_the_loss_is_trls(fw, name, beta):
     assert value == pytest.approx(wanted, abs=1e-12)
     np.testing.assert_allclose(gradient, their_gradient, atol=1e-12)
     assert np.abs(their_gradient).max() > 0.01
+
+
+@pytest.mark.parametrize("delta, beta", [(1.3, 0.0), (None, 0.3)])
+def test_what_is_in_trl_alone(delta, beta):
+    """The dual clip is a cap of the ratio; the corrected KL a product."""
+    arrays, fw = batch(), BOTH[0]
+    old, ref, advantages, mask = map(fw.tensor, arrays[1:])
+    losses = fw.losses
+
+    def ours(logprobs):
+        ratio = losses.policy_ratio(logprobs, old, mask, "token")
+        gain = losses.clipped_surrogate(
+            ratio.clamp(max=delta or 1e9), advantages, LOW, HIGH
+        )
+        kl = beta * ratio * fw.logprobs.kl_k3(logprobs, ref)
+        return -losses.aggregate(gain - kl, mask, "sequence_mean")
+
+    value, (gradient,) = fw.grad(ours, arrays[0])
+    wanted, their_gradient = theirs(
+        "grpo", "token", beta, arrays, delta, corrected=True
+    )
+    assert value == pytest.approx(wanted, abs=1e-12)
+    np.testing.assert_allclose(gradient, their_gradient, atol=1e-12)
+    plain = theirs("grpo", "token", beta, arrays)[0]
+    assert abs(plain - wanted) > 0.001  # the setting matters here
 
 
 def test_the_batch_has_clipped_tokens_of_both_signs():

@@ -79,6 +79,24 @@ def value_loss(values, returns, mask):
     return 0.5 * squares.sum() / mask.sum().clamp(min=1)
 
 
+def q_loss(q, tokens, targets, mask):
+    """Half the squared error of the chosen tokens' values, token mean.
+
+    Args:
+        q: (B, T, V) float, Q(s_t, ·); the gradient flows here.
+        tokens: (B, T) int, y_t.
+        targets: (B, T) float, constants, what Q(s_t, y_t) should be.
+        mask: (B, T) float.
+    Returns: scalar; 0 where mask is all zero.
+    Raises: ValueError where shapes differ.
+    Source: Mnih et al. 2015, Human-level control through deep reinforcement
+        learning, Nature 518, without its clip of the error.
+    """
+    _same_shape(tokens=tokens, targets=targets, mask=mask)
+    chosen = q.gather(-1, tokens[..., None])[..., 0]
+    return value_loss(chosen, targets, mask)
+
+
 def cross_entropy_loss(logprobs, mask):
     """Mean negative log-likelihood per token, to imitate given texts.
 

@@ -1,4 +1,5 @@
-"""Losses for preferences between two completions, to be minimised.
+"""Losses for preferences between two completions, and for labels of steps, to
+be minimised.
 
 B pairs, T completion length.  A row is one prompt with the completion that
 was chosen and the one that was rejected.  Log-probabilities are in nats, and
@@ -30,6 +31,29 @@ def bradley_terry_loss(chosen, rejected, margin=0.0):
     if getattr(margin, "shape", ()) != ():
         _one_per_pair(chosen=chosen, margin=margin)
     return -logsigmoid(chosen - rejected - margin).mean()
+
+
+def process_reward_loss(scores, labels, mask):
+    """Cross-entropy of the labels of single steps, to train a reward model.
+
+    -Σ_t mask [y log σ(s) + (1 - y) log σ(-s)] / Σ_t mask
+
+    σ(s) is the probability that the text is right so far.  Where a step has
+    several tokens, the mask is 1 on its last one alone.
+
+    Args:
+        scores: (B, T) float, logits; the gradient flows here.
+        labels: (B, T) float in [0, 1], constants.
+        mask: (B, T), 1 where the label counts, at least once.
+    Returns: scalar, nats per label.
+    Raises: ValueError where shapes differ.
+    Source: Uesato et al. 2022, arXiv:2211.14275; Lightman et al. 2023,
+        arXiv:2305.20050.
+    """
+    _same_shape(scores=scores, labels=labels, mask=mask)
+    right, wrong = logsigmoid(scores), logsigmoid(-scores)
+    gain = labels * right + (1 - labels) * wrong
+    return -(gain * mask).sum() / mask.sum()
 
 
 def implicit_rewards(logprobs, ref_logprobs, beta):

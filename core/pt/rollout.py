@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from core.pt.logprobs import sampling_logits
-from core.sampling import check_arguments, finished
+from core.sampling import check_arguments, finished, gumbel_noise
 from core.types import Rollout
 
 _KEPT_SHARE = 0.75  # the batch shrinks when so few of its rows go on
@@ -89,7 +89,8 @@ def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
     )
 
 
-def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1):
+def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1,
+            epsilon=None):
     """Answer prompts of an environment and collect the rewards.
 
     Args:
@@ -99,13 +100,15 @@ def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1):
         rng: NumPy generator of the noise; None is greedy.
         temperature: > 0.
         group_size: G ≥ 1, completions of each prompt, one after the other.
+        epsilon: in [0, 1], the share of tokens that are drawn uniformly; the
+            others are the best ones, and `logprobs` stay those of the policy.
+            None: draws from the policy.
     Returns: Rollout of N · G rows.
     """
     rows, noise = np.asarray(rows), None
     if rng is not None:
-        noise = rng.gumbel(size=(
-            len(rows) * group_size, env.max_length, env.vocab_size
-        ))
+        shape = len(rows) * group_size, env.max_length
+        noise = gumbel_noise(rng, (*shape, env.vocab_size), epsilon)
     prompt_mask = None if env.prompt_mask is None else env.prompt_mask[rows]
     completions, logprobs, mask = sample(
         policy, env.prompts[rows], env.max_length, noise, env.eos_id,
@@ -113,12 +116,10 @@ def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1):
         prompt_mask=prompt_mask,
     )
     rows = rows.repeat(group_size)
-    ended = np.ones(len(rows), dtype=bool)
-    if env.eos_id is not None:
-        ended = ((completions == env.eos_id) & (mask > 0)).any(axis=1)
-    rewards = env.rewards(completions, mask, rows)
     return Rollout(
-        env.prompts[rows], completions, mask, logprobs, rewards, ended, rows,
+        env.prompts[rows], completions, mask, logprobs,
+        env.rewards(completions, mask, rows),
+        env.terminated(completions, mask), rows,
         None if env.prompt_mask is None else env.prompt_mask[rows],
     )
 

@@ -1,11 +1,18 @@
-"""Rewards that need a model.
+"""Rewards that need a model: likelihoods, and the scores of a reward model.
 
-B batch, P prompt length, T completion length.
+N prompts, B completions, B / N of each prompt one after the other; P prompt,
+T completion length.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
 import tensorflow as tf
+
+from core.rewards import terminal
+from core.types import REWARD_LEVELS
 
 
 def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
@@ -29,3 +36,86 @@ def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
         for a in (prompts, completions, mask, prompt_mask)
     ]
     return model.compiled_evaluate(*arrays)[0].numpy()
+
+
+def token_scores(model, prompts, completions, mask, prompt_mask=None):
+    """What a reward model thinks of a text after each of its tokens.
+
+    A reward model is a policy whose value head is read as a reward.  The
+    value of the state behind token t has seen the prompt and the tokens up
+    to t, and none after it.
+
+    Args:
+        model: a policy of `core.pt.models` or `core.tf.models`; the gradient
+            flows into it.
+        prompts: tensor (N, P) int.
+        completions: tensor (B, T) int; row i answers prompt i // (B / N).
+        mask: tensor (B, T); tokens where it is 0 are not scored.
+        prompt_mask: (N, P), 0 on padding at the left; None: no padding.
+    Returns: (B, T) float, 0 where the mask is 0.
+    """
+    # `score` reads the tokens before each column: one more, never read.
+    longer = tf.concat([completions, completions[:, -1:]], axis=1)
+    _, values = model.score(prompts, longer, prompt_mask)  # (B, T + 1)
+    return tf.where(mask > 0, values[:, 1:], tf.zeros_like(values[:, 1:]))
+
+
+def sequence_scores(model, prompts, completions, mask, level,
+                    prompt_mask=None):
+    """One score a text, of its tokens' scores.
+
+    Args:
+        model, prompts, completions, prompt_mask: as for `token_scores`.
+        mask: tensor (B, T), 1 up to and including the first EOS.
+        level: "sequence": the score after the last token; "token": the sum
+            of the scores of all tokens.
+    Returns: (B,) float; the gradient flows into the model.
+    Raises: ValueError for another level.
+    Source: the last token: Ouyang et al. 2022, arXiv:2203.02155.
+    """
+    check_level(level)
+    scores = token_scores(model, prompts, completions, mask, prompt_mask)
+    if level == "token":
+        return tf.reduce_sum(scores, axis=1)
+    last = tf.math.count_nonzero(mask > 0, axis=1) - 1
+    return tf.gather(scores, last, batch_dims=1)
+
+
+def learned_reward(model, level):
+    """A reward model as the reward of an environment.
+
+    The environment's `targets` are its prompts, none of them padded.
+
+    Args:
+        model: as for `token_scores`; it is frozen here.
+        level: "sequence" pays the whole score on the last token, "token"
+            pays each token its own.
+    Returns: f(completions (B, T), mask (B, T), targets (B, P)) -> (B, T)
+        NumPy float, as `core.envs.BatchedEnvironment` asks for.
+    Raises: ValueError for another level.
+    """
+    check_level(level)
+
+    if not hasattr(model, "compiled_scores"):  # freed with the model
+        model.compiled_scores = tf.function(
+            partial(token_scores, model), autograph=False
+        )
+
+    def reward(completions, mask, targets):
+        scores = model.compiled_scores(*map(
+            tf.convert_to_tensor, (targets, completions, mask)
+        )).numpy()
+        if level == "token":
+            return scores
+        last = np.sum(mask, axis=1).astype(int) - 1
+        return terminal(scores[np.arange(len(last)), last], mask)
+
+    return reward
+
+
+def check_level(level):
+    """ValueError unless a reward model is read at this level."""
+    if level not in REWARD_LEVELS:
+        raise ValueError(
+            f"level: expected one of {REWARD_LEVELS}, got {level!r}"
+        )

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from core.sampling import check_arguments, finished
+from core.sampling import check_arguments, finished, gumbel_noise
 from core.tf.logprobs import sampling_logits
 from core.types import Rollout
 
@@ -134,7 +134,8 @@ def _loop(policy, logits, state, t, max_length, done, noise, eos_id,
     return t, logits, state, done, *[array.stack() for array in kept]
 
 
-def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1):
+def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1,
+            epsilon=None):
     """Answer prompts of an environment and collect the rewards.
 
     Args:
@@ -144,13 +145,15 @@ def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1):
         rng: NumPy generator of the noise; None is greedy.
         temperature: > 0.
         group_size: G ≥ 1, completions of each prompt, one after the other.
+        epsilon: in [0, 1], the share of tokens that are drawn uniformly; the
+            others are the best ones, and `logprobs` stay those of the policy.
+            None: draws from the policy.
     Returns: Rollout of N · G rows.
     """
     rows, noise = np.asarray(rows), None
     if rng is not None:
-        noise = rng.gumbel(size=(
-            len(rows) * group_size, env.max_length, env.vocab_size
-        ))
+        shape = len(rows) * group_size, env.max_length
+        noise = gumbel_noise(rng, (*shape, env.vocab_size), epsilon)
     prompt_mask = None if env.prompt_mask is None else env.prompt_mask[rows]
     completions, logprobs, mask = sample(
         policy, env.prompts[rows], env.max_length, noise, env.eos_id,
@@ -158,12 +161,10 @@ def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1):
         prompt_mask=prompt_mask,
     )
     rows = rows.repeat(group_size)
-    ended = np.ones(len(rows), dtype=bool)
-    if env.eos_id is not None:
-        ended = ((completions == env.eos_id) & (mask > 0)).any(axis=1)
-    rewards = env.rewards(completions, mask, rows)
     return Rollout(
-        env.prompts[rows], completions, mask, logprobs, rewards, ended, rows,
+        env.prompts[rows], completions, mask, logprobs,
+        env.rewards(completions, mask, rows),
+        env.terminated(completions, mask), rows,
         None if env.prompt_mask is None else env.prompt_mask[rows],
     )
 

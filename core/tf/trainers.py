@@ -84,8 +84,11 @@ class PolicyGradientTrainer(Trainer):
     One step samples a batch, computes its advantages once and takes gradient
     steps on it: one, or with a ratio `config.epochs` times
     `config.minibatches`.  `config` chooses the baseline, the ratio and its
-    clip, and how the tokens' terms are aggregated.  With `config.resample`,
-    groups whose returns are equal are drawn again first.
+    clip, how the tokens' terms are aggregated, and the pull towards a
+    reference: k1 belongs in the reward and k2 or k3 in the loss, as k1 in the
+    loss has no mean gradient and k2 or k3 in the reward feed on themselves.
+    With `config.resample`, groups whose returns are equal are drawn again
+    first.
 
     With `config.reuse`, further steps on batches from the experience buffer
     follow.  There `importance_weights` weigh the policy gradient; the entropy
@@ -189,7 +192,15 @@ class PolicyGradientTrainer(Trainer):
             batch: Rollout.
             reused: an older policy sampled the rows: weigh their policy
                 gradient.
+        Raises: ValueError for `reused` with a ratio, which is such a weight
+            already; FloatingPointError at a loss or gradient that is not
+            finite (the weights are then as they were).
         """
+        if reused and self.config.ratio != "none":
+            raise ValueError(
+                "reused: expected False with the ratio "
+                f'"{self.config.ratio}"'
+            )
         ref, predicted = self._reference_logprobs(batch), self._predict(batch)
         adv, targets = advantages(
             self._shaped(batch, ref), self.config, predicted
@@ -394,8 +405,8 @@ class SupervisedTrainer:
         """Take a step on each batch, until `config.steps` are taken.
 
         Args:
-            batches: iterable of (inputs, targets, mask), as for `step`; it
-                may end before, or never.
+            batches: iterable of what `step` takes; it may end before, or
+                never.
             progress: show a bar.
             path: where to save every `every` steps and at the end.
         Returns: the history.
@@ -407,7 +418,7 @@ class SupervisedTrainer:
         left = max(self.config.steps - len(self.history), 0)
         with tqdm(total=left, disable=not progress) as bar:
             for batch in islice(batches, left):
-                metrics = self.step(*batch)
+                metrics = self._take(batch)
                 bar.update()
                 bar.set_postfix_str(f"loss {metrics['loss']:.3f}")
                 if path and len(self.history) % every == 0:
@@ -429,7 +440,10 @@ class SupervisedTrainer:
             model, or nothing counts; FloatingPointError where a gradient is
             not finite (the weights are then as they were).
         """
-        batch = self._batch(inputs, targets, mask)
+        return self._step(*self._batch(inputs, targets, mask))
+
+    def _step(self, *batch):
+        """One step on the tensors that `_loss` reads; its metrics."""
         gradients, metrics = self._gradients(*batch)
         metrics = {name: float(value) for name, value in metrics.items()}
         check_finite(len(self.history) + 1, metrics)
@@ -447,7 +461,7 @@ class SupervisedTrainer:
         total = count = 0
         for batch in batches:
             weight = float(np.sum(batch[2]))
-            loss = self._frozen_loss(*self._batch(*batch))
+            loss, _ = self._frozen(*self._batch(*batch))
             total, count = total + weight * float(loss), count + weight
         if not count:
             raise ValueError("batches: expected at least one")
@@ -459,7 +473,7 @@ class SupervisedTrainer:
         weights.write(path, (
             prefixed("weights.", checkpoints.get_weights(self.model))
             | prefixed("adam.", moments)
-        ), {"config": self.config.as_dict(), "history": self.history})
+        ), {"config": self._settings(), "history": self.history})
 
     def load(self, path):
         """Resume from `save`: the next step is the one that would follow.
@@ -468,10 +482,10 @@ class SupervisedTrainer:
             its weights or config are not this trainer's.
         """
         arrays, kept = weights.read(path)
-        if kept.get("config") != self.config.as_dict():
+        if kept.get("config") != self._settings():
             raise ValueError(
                 f"config: expected that of the checkpoint, "
-                f"{kept.get('config')}, got {self.config.as_dict()}"
+                f"{kept.get('config')}, got {self._settings()}"
             )
         checkpoints.set_weights(self.model, under("weights.", arrays))
         checkpoints.set_moments(
@@ -479,6 +493,14 @@ class SupervisedTrainer:
             len(kept["history"]),
         )
         self.history = kept["history"]
+
+    def _settings(self):
+        """What a checkpoint of another training would differ in."""
+        return self.config.as_dict()
+
+    def _take(self, batch):
+        """The step on what `train` finds in its batches."""
+        return self.step(*batch)
 
     def _batch(self, inputs, targets, mask):
         """The batch as tensors; ValueError where it is not one."""
@@ -499,8 +521,9 @@ class SupervisedTrainer:
         return token_cross_entropy(logits, targets, mask), {}
 
     @tf.function
-    def _frozen_loss(self, *batch):
-        return self._loss(*batch)[0]
+    def _frozen(self, *batch):
+        """The loss and its metrics, without a gradient."""
+        return self._loss(*batch)
 
     @tf.function
     def _gradients(self, *batch):

@@ -1,0 +1,234 @@
+"""Deep Q-learning: targets by hand, exact values, resuming, errors."""
+
+import numpy as np
+import pytest
+
+from core import envs, exact, returns
+from core.types import DQNConfig
+from tests.both import BOTH
+from tests.test_rollout import last_logits
+
+RNG = np.random.default_rng(0)
+# The reward of each token after its prefix; 0 ends a text.
+PAID = {}
+
+
+def paid(text):
+    return PAID.setdefault(text, float(RNG.normal()))
+
+
+MDP = exact.TokenMDP.enumerate(4, 3, paid, eos_id=0)
+
+
+def token_reward(completions, mask, targets):
+    rewards = np.zeros(mask.shape)
+    for b, t in np.argwhere(mask > 0):
+        rewards[b, t] = PAID[tuple(completions[b, :t + 1].tolist())]
+    return rewards
+
+
+def trainer_of(fw, limit_ends=True, dtype="float64", **settings):
+    env = envs.BatchedEnvironment(
+        [[1]], [[1]], token_reward, 4, eos_id=0, max_length=3,
+        limit_ends=limit_ends,
+    )
+    networks = [
+        fw.models.LSTMPolicy(4, 8, 16, seed=seed, dtype=dtype)
+        for seed in (2, 3)
+    ]
+    settings = {"steps": 6, "batch_size": 16} | settings
+    return fw.dqn.DQNTrainer(*networks, env, DQNConfig(**settings))
+
+
+def table(fw, network):
+    return exact.policy_logits(
+        MDP, lambda prefixes: last_logits(fw, network, prefixes)
+    )
+
+
+SETTINGS = {
+    "double": {}, "plain": {"double": False, "target_every": 5},
+    "soft": {"double": False, "alpha": 0.4, "gamma": 0.9},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_both_frameworks_take_the_same_steps(settings):
+    trainers = [trainer_of(fw, **settings) for fw in BOTH]
+    histories = [trainer.train(progress=False) for trainer in trainers]
+    for ours, theirs in zip(*histories):
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-11)
+    for name in ("policy", "target"):
+        ours, theirs = (
+            fw.checkpoints.get_weights(trainer.models[name])
+            for fw, trainer in zip(BOTH, trainers)
+        )
+        for key in ours:
+            np.testing.assert_allclose(ours[key], theirs[key], atol=1e-10)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_resumes_bit_for_bit(tmp_path, fw):
+    """With the target network and the buffer, both of the file."""
+    path, settings = tmp_path / "half.safetensors", {"target_every": 7}
+    whole = trainer_of(fw, dtype="float32", **settings)
+    whole.train(progress=False)
+    half = trainer_of(fw, dtype="float32", **settings)
+    half.train(3, progress=False, path=path)
+    resumed = trainer_of(fw, dtype="float32", **settings)
+    resumed.load(path)
+    resumed.train(progress=False)
+    assert resumed.history == whole.history
+    for name, model in whole.models.items():
+        ours = fw.checkpoints.get_weights(model)
+        theirs = fw.checkpoints.get_weights(resumed.models[name])
+        for key in ours:
+            np.testing.assert_array_equal(ours[key], theirs[key])
+
+
+@pytest.mark.parametrize("limit_ends", [True, False])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_targets_by_hand(fw, settings, limit_ends):
+    """Token by token, from the two networks' own values."""
+    trainer = trainer_of(fw, limit_ends, **settings)
+    trainer.train(3, progress=False)
+    config, batch = trainer.config, trainer.batch
+    found = trainer.targets(batch)
+    cut_off = 0
+
+    def q(network, prefix):
+        return last_logits(fw, network, np.array([prefix], dtype=int))[0]
+
+    for b, text in enumerate(batch.completions.tolist()):
+        length = int(batch.mask[b].sum())
+        for t in range(length):
+            prefix = text[:t + 1]
+            after = q(trainer.target, prefix)
+            if config.alpha:
+                value = config.alpha * np.log(
+                    np.exp(after / config.alpha).sum()
+                )
+            elif config.double:
+                value = after[q(trainer.policy, prefix).argmax()]
+            else:
+                value = after.max()
+            if prefix[-1] == 0 or (t == 2 and limit_ends):
+                value = 0.0
+            elif t == 2:
+                cut_off += 1
+            assert found[b, t] == pytest.approx(
+                PAID[tuple(prefix)] + config.gamma * value, abs=1e-9
+            )
+        assert not found[b, length:].any()
+    assert (cut_off > 0) == (not limit_ends)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_the_target_network_waits(fw):
+    trainer = trainer_of(fw, updates=2, target_every=4)
+    get = fw.checkpoints.get_weights
+
+    def apart():
+        ours, theirs = map(get, (trainer.policy, trainer.target))
+        return max(np.abs(ours[n] - theirs[n]).max() for n in ours)
+
+    found = [apart()]
+    for _ in range(4):
+        trainer.step()
+        found.append(apart())
+    assert found[0] == found[2] == found[4] == 0 < min(found[1], found[3])
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_learns_the_exact_values(fw):
+    trainer = trainer_of(
+        fw, dtype="float32", steps=100, batch_size=64, learning_rate=0.01,
+        epsilon_final=0.5,
+    )
+    trainer.train(progress=False)
+    q = table(fw, trainer.policy)
+    best = np.where(q == q.max(axis=1, keepdims=True), 0.0, -50.0)
+    optimum = exact.optimal(MDP)[0][0]
+    assert exact.objective(MDP, best) == pytest.approx(optimum, rel=0.01)
+    np.testing.assert_allclose(q, exact.optimal(MDP)[1], atol=0.5)
+
+
+def test_learns_the_best_policy_with_an_entropy_bonus():
+    """softmax(Q / alpha) has nearly the most of J + alpha H."""
+    fw, alpha = BOTH[0], 0.3
+    trainer = trainer_of(
+        fw, dtype="float32", steps=100, batch_size=64, learning_rate=0.01,
+        alpha=alpha, double=False,
+    )
+    trainer.train(progress=False)
+    logits = table(fw, trainer.policy) / alpha
+    found = exact.objective(MDP, logits) + alpha * exact.entropy(MDP, logits)
+    best = exact.back_up(
+        MDP, lambda q, level: returns.state_values(q, alpha)
+    )[0][0]
+    assert best - 0.03 < found <= best
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_the_gradient_of_the_loss(fw):
+    """(Q(y_t) - target) / tokens at the chosen token, elsewhere 0."""
+    rng = np.random.default_rng(1)
+    q, targets = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 3))
+    tokens, mask = rng.integers(0, 4, (2, 3)), np.ones((2, 3))
+    mask[1, 1:] = 0
+    value, (gradient,) = fw.grad(lambda x: fw.losses.q_loss(
+        x, *map(fw.tensor, (tokens, targets, mask))
+    ), q)
+    chosen = np.take_along_axis(q, tokens[..., None], -1)[..., 0]
+    error = (chosen - targets) * mask
+    assert value == pytest.approx((error**2).sum() / 2 / 4)
+    expected = np.zeros_like(q)
+    np.put_along_axis(expected, tokens[..., None], error[..., None] / 4, -1)
+    np.testing.assert_allclose(gradient, expected, atol=1e-12)
+    with pytest.raises(ValueError, match="one shape"):
+        fw.losses.q_loss(*map(fw.tensor, (q, tokens, targets[:1], mask)))
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_wrong_arguments_are_named(fw):
+    trainer = trainer_of(fw)
+    with pytest.raises(ValueError, match="^target: expected another"):
+        fw.dqn.DQNTrainer(
+            trainer.policy, trainer.policy, trainer.env, trainer.config
+        )
+    with pytest.raises(ValueError, match="^target: expected .* 4 tokens"):
+        fw.dqn.DQNTrainer(
+            trainer.policy, fw.models.LSTMPolicy(5, 8, 16), trainer.env,
+            trainer.config,
+        )
+    trainer.step()
+    batch = trainer.batch
+    batch.prompt_mask[0] = 0
+    with pytest.raises(ValueError, match="^prompts: expected .* padding"):
+        trainer.update(batch)
+
+
+@pytest.mark.parametrize("name, value", [
+    ("steps", 0), ("updates", 0), ("target_every", 0), ("gamma", 1.5),
+    ("epsilon", -0.1), ("epsilon_final", 2.0), ("learning_rate", 0.0),
+    ("alpha", -1.0), ("alpha", float("nan")), ("buffer_batches", 0),
+])
+def test_bad_settings_are_named(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        DQNConfig(double=False, **{name: value})
+
+
+def test_a_soft_maximum_is_not_double():
+    with pytest.raises(ValueError, match="^double: expected False"):
+        DQNConfig(alpha=0.1)
+    with pytest.raises(ValueError, match="^alpha: expected"):
+        returns.state_values(np.ones(3), 0.1, chooser=np.ones(3))
+
+
+def test_a_not_finite_loss_stops_the_training():
+    trainer = trainer_of(BOTH[0])
+    trainer.step()
+    trainer.batch.rewards[:] = 1e200
+    with pytest.raises(FloatingPointError, match="step 2: expected a finite"):
+        trainer.update(trainer.batch)

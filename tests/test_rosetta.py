@@ -1,0 +1,74 @@
+"""The page that names the same settings in other libraries: what it says of
+this book and of TRL is so."""
+
+import ast
+import inspect
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trl
+from trl.trainer.utils import nanstd
+
+from core.types import PolicyGradientConfig
+
+PAGE = (Path(__file__).resolve().parents[1] / "book/rosetta.md").read_text()
+THEIRS = re.findall(r"`(\w+Config)\.(\w+)` = ([^\s,|(:]+)", PAGE)
+OURS = re.findall(r"^\| (`\w+` = .*?) \|", PAGE, re.MULTILINE)
+
+
+def defaults(config):
+    """Each field's default; of a list with one entry that entry."""
+    found = {}
+    for field in fields(config):
+        value = field.default
+        if value is MISSING and field.default_factory is not MISSING:
+            (value,) = field.default_factory() or [None]
+        found[field.name] = value
+    return found
+
+
+@pytest.mark.parametrize("config, name, value", THEIRS)
+def test_trls_names_and_defaults(config, name, value):
+    assert defaults(getattr(trl, config))[name] == ast.literal_eval(value)
+
+
+@pytest.mark.parametrize("config, name, value", re.findall(
+    r'`(\w+Config)\((\w+)="(\w+)"\)`', PAGE
+))
+def test_trls_other_values(config, name, value):
+    """A setting of this name, and a value that its trainer reads."""
+    assert name in defaults(getattr(trl, config))
+    trainer = getattr(trl, config.replace("Config", "Trainer"))
+    assert f'"{value}"' in Path(inspect.getfile(trainer)).read_text()
+
+
+def test_our_names_and_defaults():
+    ours = defaults(PolicyGradientConfig)
+    pairs = re.findall(r"`(\w+)` = ([^\s,]+)", " ".join(OURS))
+    assert len(pairs) >= 12
+    for name, value in pairs:
+        assert ours[name] == ast.literal_eval(value), name
+
+
+def test_our_settings_can_be_made():
+    names = {field.name for field in fields(PolicyGradientConfig)}
+    chosen = re.findall(r'^\| `((\w+)="[^`]*)` \|', PAGE, re.MULTILINE)
+    assert len(chosen) >= 10
+    for call, name in chosen:
+        given = dict(re.findall(r'(\w+)="(\w+)"', call))
+        assert set(given) <= names
+        if name == "baseline":
+            given |= {"group_size": 2, "returns": "total"}
+            if given["baseline"] == "critic":
+                given["returns"] = "to_go"
+        assert PolicyGradientConfig(**given)
+
+
+def test_a_groups_deviation_is_trls_but_for_what_it_adds():
+    groups = np.random.default_rng(0).normal(size=(3, 4))
+    found = nanstd(torch.tensor(groups), dim=1).numpy()
+    np.testing.assert_allclose(found, groups.std(axis=1, ddof=1))
