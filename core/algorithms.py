@@ -79,8 +79,8 @@ def advantages(batch, config, predicted=None):
     - "group_scaled": the same, divided by their deviation, as in GRPO;
     - "group_risk": as in minimum-risk training, where each text counts by
       its share Q ∝ π^sharpness of the group: `returns.risk_advantages`;
-    - "greedy": the return of the prompt's most probable text, as in ReMax
-      and self-critical training: unbiased;
+    - "greedy": the return of the prompt's greedy text, that of the most
+      probable tokens, as in ReMax and self-critical training: unbiased;
     - "learned": b(X), one prediction a prompt;
     - "critic": V(s_t), through GAE with `config.lam` (`config.returns` has
       no effect).  A truncated text is bootstrapped, so with γ = 1 and
@@ -90,7 +90,7 @@ def advantages(batch, config, predicted=None):
         batch: Rollout of B rows and T positions.
         config: PolicyGradientConfig.
         predicted: for "learned" (B,), b of each prompt; for "greedy" (B,),
-            the return of its most probable text; for "critic" (B, T+1), V of
+            the return of its greedy text; for "critic" (B, T+1), V of
             the state before each token and after the last; else None.
     Returns: advantages (B, T); targets for b (B,) or for V (B, T), or None.
     """
