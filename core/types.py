@@ -197,41 +197,19 @@ class PolicyGradientConfig:
     seed: int = 0  # of the generator that draws prompts and noise
 
     def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.generic):  # JSON keeps Python's numbers
-                object.__setattr__(self, field.name, value.item())
-            if isinstance(value, float) and not np.isfinite(value):
-                raise ValueError(
-                    f"{field.name}: expected a finite number, got {value}"
-                )
-        for name in ("gamma", "lam"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name}: expected a number in [0, 1], "
-                    f"got {getattr(self, name)}"
-                )
-        for name in ("temperature", "learning_rate", "max_grad_norm",
-                     "sharpness"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"{name}: expected a positive number, "
-                    f"got {getattr(self, name)}"
-                )
-        for name in ("steps", "batch_size", "group_size", "epochs",
-                     "minibatches"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name}: expected at least 1, got {getattr(self, name)}"
-                )
-        for name in ("warmup_steps", "buffer_batches", "reuse",
-                     "entropy_coef", "entropy_final", "value_coef", "seed",
-                     "clip_low", "clip_high", "kl_coef", "resample",
-                     "value_clip"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(
-                    f"{name}: expected at least 0, got {getattr(self, name)}"
-                )
+        _plain_numbers(self)
+        _unit_interval(self, "gamma", "lam")
+        _positive(
+            self, "temperature", "learning_rate", "max_grad_norm", "sharpness"
+        )
+        _at_least_one(
+            self, "steps", "batch_size", "group_size", "epochs", "minibatches"
+        )
+        _not_negative(
+            self, "warmup_steps", "buffer_batches", "reuse", "entropy_coef",
+            "entropy_final", "value_coef", "seed", "clip_low", "clip_high",
+            "kl_coef", "resample", "value_clip",
+        )
         for name, allowed in (
             ("returns", RETURNS), ("baseline", BASELINES), ("clip", CLIPS),
             ("kl", KLS), ("kl_in", ("reward", "loss")),
@@ -334,33 +312,12 @@ class DQNConfig:
     seed: int = 0  # of the generator that draws prompts and noise
 
     def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.generic):  # JSON keeps Python's numbers
-                object.__setattr__(self, field.name, value.item())
-            if isinstance(value, float) and not np.isfinite(value):
-                raise ValueError(
-                    f"{field.name}: expected a finite number, got {value}"
-                )
+        _plain_numbers(self)
         _at_least_one(self, "steps", "batch_size", "updates",
                       "buffer_batches", "target_every")
-        for name in ("gamma", "epsilon", "epsilon_final"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name}: expected a number in [0, 1], "
-                    f"got {getattr(self, name)}"
-                )
-        for name in ("learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"{name}: expected a positive number, "
-                    f"got {getattr(self, name)}"
-                )
-        for name in ("alpha", "warmup_steps", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"{name}: expected at least 0, got {getattr(self, name)}"
-                )
+        _unit_interval(self, "gamma", "epsilon", "epsilon_final")
+        _positive(self, "learning_rate", "max_grad_norm")
+        _not_negative(self, "alpha", "warmup_steps", "seed")
         if self.alpha and self.double:
             raise ValueError(
                 f"double: expected False with alpha {self.alpha}, whose "
@@ -446,23 +403,10 @@ class SupervisedConfig:
     max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
 
     def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.generic):  # JSON keeps Python's numbers
-                object.__setattr__(self, field.name, value.item())
-        for name in ("learning_rate", "max_grad_norm"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise ValueError(
-                    f"{name}: expected a positive number, got {value}"
-                )
+        _plain_numbers(self)
+        _positive(self, "learning_rate", "max_grad_norm")
         _at_least_one(self, "steps")
-        for name in ("warmup_steps", "weight_decay"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(
-                    f"{name}: expected at least 0, got {value}"
-                )
+        _not_negative(self, "warmup_steps", "weight_decay")
         if self.decay not in DECAYS:
             raise ValueError(
                 f"decay: expected one of {DECAYS}, got {self.decay!r}"
@@ -483,6 +427,43 @@ class SupervisedConfig:
     def as_dict(self):
         """The settings as a dict, for a checkpoint."""
         return asdict(self)
+
+
+def _plain_numbers(config):
+    """NumPy's numbers to Python's, which JSON keeps; all must be finite."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(config, field.name, value.item())
+        if isinstance(value, float) and not np.isfinite(value):
+            raise ValueError(
+                f"{field.name}: expected a finite number, got {value}"
+            )
+
+
+def _unit_interval(config, *names):
+    for name in names:
+        value = getattr(config, name)
+        if not 0 <= value <= 1:
+            raise ValueError(
+                f"{name}: expected a number in [0, 1], got {value}"
+            )
+
+
+def _positive(config, *names):
+    for name in names:
+        value = getattr(config, name)
+        if not value > 0:
+            raise ValueError(
+                f"{name}: expected a positive number, got {value}"
+            )
+
+
+def _not_negative(config, *names):
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < 0:
+            raise ValueError(f"{name}: expected at least 0, got {value}")
 
 
 def _at_least_one(config, *names):
