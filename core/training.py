@@ -19,8 +19,8 @@ from core.types import Rollout
 class Trainer:
     """Takes steps in an environment, and can be stopped and resumed.
 
-    A trainer that inherits from it names its framework's `checkpoints`
-    module and says what a `step` is.
+    A trainer that inherits from it names its framework's module of
+    checkpoints and says what a `step` is.
 
     Args:
         env: `core.envs.BatchedEnvironment`.
@@ -33,7 +33,7 @@ class Trainer:
         batch: the last Rollout that was sampled, None before the first.
     """
 
-    checkpoints = None  # the framework's module
+    _checkpoints = None  # the framework's module
 
     def __init__(self, env, config, models, optimizers):
         self.env, self.config = env, config
@@ -125,7 +125,7 @@ class Trainer:
             {n: a for n, a in arrays.items() if not n.startswith("buffer.")},
             {n: a.shape for n, a in self._arrays().items()},
         )
-        files = self.checkpoints
+        files = self._checkpoints
         for name, model in self.models.items():
             files.set_weights(model, under(f"{name}.weights.", arrays))
             if name in self.optimizers:
@@ -141,7 +141,7 @@ class Trainer:
 
     def _arrays(self):
         """Weights and moments of all models by name."""
-        arrays, files = {}, self.checkpoints
+        arrays, files = {}, self._checkpoints
         for name, model in self.models.items():
             arrays |= prefixed(f"{name}.weights.", files.get_weights(model))
             if name in self.optimizers:

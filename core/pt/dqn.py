@@ -44,7 +44,7 @@ class DQNTrainer(Trainer):
         arXiv:1509.06461; Haarnoja et al. 2017, arXiv:1702.08165.
     """
 
-    checkpoints = checkpoints
+    _checkpoints = checkpoints
 
     def __init__(self, policy, target, env, config):
         check_vocabulary(env, policy=policy, target=target)

@@ -116,7 +116,7 @@ class PolicyGradientTrainer(Trainer):
         batch: the last Rollout that was trained on, None before the first.
     """
 
-    checkpoints = checkpoints
+    _checkpoints = checkpoints
 
     def __init__(self, policy, env, config, baseline_network=None,
                  reference=None):
