@@ -87,6 +87,34 @@ def test_whitened():
     assert (adv[BATCH.mask == 0] == 0).all()
 
 
+def test_whitened_rewards():
+    """Over the four tokens 1, 2, 4, 8: the deviation goes, the mean stays."""
+    paid = np.array([1.0, 2, 4, 8])
+    white = (paid - paid.mean()) / paid.std() + paid.mean()
+    adv, _ = advantages(BATCH, PolicyGradientConfig(whiten_rewards=True))
+    np.testing.assert_allclose(adv[0], np.cumsum(white[2::-1])[::-1])
+    np.testing.assert_allclose(adv[1], [white[3], 0, 0])
+
+
+def test_the_greedy_return_is_subtracted():
+    config = PolicyGradientConfig(baseline="greedy", returns="total")
+    adv, targets = advantages(BATCH, config, np.array([3.0, 10.0]))
+    np.testing.assert_array_equal(adv, [[4, 4, 4], [-2, 0, 0]])
+    assert targets is None
+
+
+def test_risk_in_the_group():
+    """The rows' log-probabilities are -3 and -1 here."""
+    config = PolicyGradientConfig(
+        baseline="group_risk", returns="total", group_size=2, batch_size=2,
+        sharpness=0.5,
+    )
+    adv, _ = advantages(BATCH, config)
+    share = 1 / (1 + np.exp(1.0))  # of the first row
+    found = 2 * 0.5 * share * (7 - (7 * share + 8 * (1 - share)))
+    np.testing.assert_allclose(adv[0], found)
+
+
 def sampled_gradient(mdp, logits, config):
     """Exact mean of the gradient over all batches of two completions."""
     def estimate(rows):

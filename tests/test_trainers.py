@@ -263,6 +263,23 @@ def test_a_failed_step_keeps_its_batch_and_the_last_checkpoint(tmp_path, fw):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_clipped_value_stops_moving(fw):
+    """All returns lie above the values: past the clip nothing pulls."""
+    moved = []
+    for clip in (None, 0.05):
+        env = small_env()
+        env.token_reward = lambda completions, mask, targets: 5.0 * mask
+        trainer = trainer_of(
+            fw, env, baseline="critic", ratio="token", value_clip=clip,
+            epochs=30, learning_rate=0.01,
+        )
+        before = trainer._predict(batch := trainer._draw())[:, :-1]
+        trainer.update(batch)
+        moved.append((trainer._predict(batch)[:, :-1] - before).mean())
+    assert moved[0] > 0.8 > 0.3 > moved[1] > 0.05  # Adam coasts a little
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_resampling_replaces_groups_of_equal_returns(fw):
     """What is left without spread stands at the end, groups stay whole."""
     trainer = trainer_of(
