@@ -93,6 +93,12 @@ def test_targets_by_hand(fw, settings, limit_ends):
     """Token by token, from the two networks' own values."""
     trainer = trainer_of(fw, limit_ends, **settings)
     trainer.train(3, progress=False)
+    # Another target network, whose best tokens are not the policy's.
+    other = fw.models.LSTMPolicy(4, 8, 16, seed=5, dtype="float64")
+    fw.checkpoints.set_weights(trainer.target, {
+        name: 3 * weight
+        for name, weight in fw.checkpoints.get_weights(other).items()
+    })
     config, batch = trainer.config, trainer.batch
     found = trainer.targets(batch)
     cut_off = 0

@@ -306,7 +306,8 @@ def test_epsilon_greedy(fw):
     rows = np.zeros(4000, int)
     best = fw.rollout.rollout(policy, env, rows[:1]).completions[0]
     rng = np.random.default_rng(0)
-    batch = fw.rollout.rollout(policy, env, rows, rng, epsilon=0.3)
+    # At this temperature draws from the policy itself would be far from even.
+    batch = fw.rollout.rollout(policy, env, rows, rng, 0.02, epsilon=0.3)
     first = batch.completions[:, 0]
     shares = np.bincount(first, minlength=6) / len(first)
     expected = np.full(6, 0.3 / 6)
