@@ -6,6 +6,7 @@ written by the functions of `core.pt.checkpoints` or `core.tf.checkpoints`.
 from __future__ import annotations
 
 import math
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ class Trainer:
         history: list of dicts, one a step.
         updates: how many gradient steps were taken.
         batch: the last Rollout that was sampled, None before the first.
+        updating: that of the last update, which may come from the buffer.
     """
 
     _checkpoints = None  # the framework's module
@@ -42,7 +44,8 @@ class Trainer:
         self.buffer = None
         if config.buffer_batches:
             self.buffer = ExperienceBuffer(config.buffer_batches)
-        self.history, self.updates, self.batch = [], 0, None
+        self.history, self.updates = [], 0
+        self.batch = self.updating = None
 
     def train(self, steps=None, progress=True, path=None, every=50):
         """Take steps until `config.steps`, or `steps` more.
@@ -53,8 +56,8 @@ class Trainer:
             path: where to save every `every` steps and at the end.
         Returns: the history.
         Raises: FloatingPointError at a loss or gradient that is not finite.
-            The weights are those before it, the batch is in `batch` and,
-            with a path, beside it under "<path>.failed"; the last checkpoint
+            The weights are those before it, the batch is in `updating` and,
+            with a path, in the file "<path>.failed"; the last checkpoint
             stays.
         """
         if every < 1:
@@ -65,7 +68,12 @@ class Trainer:
             steps = max(self.config.steps - len(self.history), 0)
         with tqdm(total=steps, disable=not progress) as bar:
             for _ in range(steps):
-                metrics = self._step_or_keep(path)
+                try:
+                    metrics = self.step()
+                except FloatingPointError as error:
+                    step = len(self.history) + 1
+                    keep_failed(path, step, self.updating, error)
+                    raise
                 bar.update()
                 bar.set_postfix_str(f"return {metrics['return']:.3f}")
                 if path and len(self.history) % every == 0:
@@ -73,19 +81,6 @@ class Trainer:
         if path:
             self.save(path)
         return self.history
-
-    def _step_or_keep(self, path):
-        """A step; if it fails, the batch that it failed at is kept."""
-        try:
-            return self.step()
-        except FloatingPointError as error:
-            if path:
-                failed = Path(f"{path}.failed")
-                weights.write(failed, vars(self.batch), {
-                    "step": len(self.history) + 1, "error": str(error),
-                })
-                error.add_note(f"the batch is kept in {failed}")
-            raise
 
     def save(self, path):
         """Write all that a resumed training needs, whole or not at all."""
@@ -171,6 +166,33 @@ def check_finite(step, metrics):
         raise FloatingPointError(
             f"step {step}: expected a finite loss and gradient, got {metrics}"
         )
+
+
+def keep_failed(path, step, batch, error):
+    """Write the batch of a step that failed to "<path>.failed", and say so.
+
+    It is a safetensors file; `safetensors.numpy.load_file` reads what is not
+    finite in it, too.
+
+    Args:
+        path: of the training's checkpoints; None writes nothing.
+        step: its number, from 1.
+        batch: a record of `core.types`, or arrays in nested tuples.
+        error: the exception, which gets a note with the file's name.
+    """
+    if path is not None and batch is not None:
+        failed = Path(f"{path}.failed")
+        arrays = vars(batch) if is_dataclass(batch) else flattened(batch)
+        weights.write(failed, arrays, {"step": step, "error": str(error)})
+        error.add_note(f"the batch is kept in {failed}")
+
+
+def flattened(batch, name="batch"):
+    """The arrays of nested tuples by name: batch.0, batch.1.0, ..."""
+    if not isinstance(batch, (tuple, list)):
+        return {} if batch is None else {name: np.asarray(batch)}
+    parts = [flattened(b, f"{name}.{i}") for i, b in enumerate(batch)]
+    return {key: array for part in parts for key, array in part.items()}
 
 
 def prefixed(prefix, arrays):

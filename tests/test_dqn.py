@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from core import envs, exact, returns
-from core.types import DQNConfig
+from core import envs, exact, returns, weights
+from core.types import DQNConfig, Rollout
 from tests.both import BOTH
-from tests.test_rollout import last_logits
+from tests.test_rollout import last_logits, policy_of
 
 RNG = np.random.default_rng(0)
 # The reward of each token after its prefix; 0 ends a text.
@@ -230,6 +230,34 @@ def test_a_soft_maximum_is_not_double():
         DQNConfig(alpha=0.1)
     with pytest.raises(ValueError, match="^alpha: expected"):
         returns.state_values(np.ones(3), 0.1, chooser=np.ones(3))
+
+
+def test_the_batch_of_a_failed_update_is_kept(tmp_path):
+    """That from the buffer, not the one sampled last."""
+    trainer, path = trainer_of(BOTH[0]), tmp_path / "run.safetensors"
+    trainer.step()
+    for kept in trainer.buffer.rollouts:
+        kept.rewards[:] = 1e200
+    with pytest.raises(FloatingPointError, match="step 2") as caught:
+        trainer.train(progress=False, path=path)
+    arrays, about = weights.read(f"{path}.failed")
+    assert about["step"] == 2 and "run.safetensors.failed" in (
+        caught.value.__notes__[0]
+    )
+    assert Rollout(**arrays).rewards.max() == 1e200
+    assert trainer.batch.rewards.max() < 1e200
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_gpt_takes_the_same_steps_in_both(settings):
+    histories = []
+    for fw in BOTH:
+        trainer = trainer_of(fw, **settings)
+        networks = [policy_of(fw, "GPT", vocab=4, seed=s) for s in (2, 3)]
+        trainer = fw.dqn.DQNTrainer(*networks, trainer.env, trainer.config)
+        histories.append(trainer.train(3, progress=False))
+    for ours, theirs in zip(*histories):
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-11)
 
 
 def test_a_not_finite_loss_stops_the_training():

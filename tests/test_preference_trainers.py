@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from core import exact
 from core.types import GPTConfig, Preferences, SupervisedConfig
@@ -482,11 +483,19 @@ def test_bad_models_are_named(fw):
 
 @each
 @pytest.mark.parametrize("kind", ["sequence", "process", "dpo"])
-def test_a_gradient_that_is_not_finite_stops(fw, kind):
-    trainer = trainer_of(fw, kind)
-    weights = fw.checkpoints.get_weights(trainer.model)
-    broken = {n: np.full_like(w, np.nan) for n, w in weights.items()}
+def test_a_gradient_that_is_not_finite_stops(tmp_path, fw, kind):
+    """Its batch is kept: pairs by their names, a tuple by its places."""
+    trainer, path = trainer_of(fw, kind), tmp_path / "run.safetensors"
+    kept = fw.checkpoints.get_weights(trainer.model)
+    broken = {n: np.full_like(w, np.nan) for n, w in kept.items()}
     fw.checkpoints.set_weights(trainer.model, broken)
+    (batch,) = data_of(kind, 1)
     with pytest.raises(FloatingPointError, match="step 1"):
-        trainer.train(data_of(kind, 1), progress=False)
+        trainer.train([batch], progress=False, path=path)
     assert trainer.history == []
+    arrays = load_file(f"{path}.failed")  # not finite, some of it
+    if kind == "process":
+        np.testing.assert_array_equal(arrays["batch.1"], batch[1])
+    else:
+        again = Preferences(**arrays)
+        np.testing.assert_array_equal(again.rejected, batch.rejected)

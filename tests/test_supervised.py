@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 import torch
 
+from core import weights
 from core.types import BERTConfig, GPTConfig, SupervisedConfig
 from tests.both import BOTH, PT, TF
 
@@ -251,14 +252,23 @@ def test_classes_are_the_heads(fw):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-def test_a_gradient_that_is_not_finite_stops(fw):
-    trainer = trainer_of(fw)
-    weights = fw.checkpoints.get_weights(trainer.model)
-    broken = {n: np.full_like(w, np.nan) for n, w in weights.items()}
+def test_a_gradient_that_is_not_finite_stops(tmp_path, fw):
+    """Its batch is kept."""
+    trainer, path = trainer_of(fw), tmp_path / "run.safetensors"
+    kept = fw.checkpoints.get_weights(trainer.model)
+    broken = {n: np.full_like(w, np.nan) for n, w in kept.items()}
     fw.checkpoints.set_weights(trainer.model, broken)
-    with pytest.raises(FloatingPointError, match="step 1"):
-        trainer.train(batches_of("gpt"), progress=False)
-    assert trainer.history == []
+    batches = list(batches_of("gpt"))
+    with pytest.raises(FloatingPointError, match="step 1") as caught:
+        trainer.train(batches, progress=False, path=path)
+    assert trainer.history == [] and not path.exists()
+    assert "run.safetensors.failed" in caught.value.__notes__[0]
+    arrays, about = weights.read(f"{path}.failed")
+    assert about["step"] == 1
+    inputs, targets, mask = batches[0]
+    np.testing.assert_array_equal(arrays["batch.0.0"], inputs[0])
+    np.testing.assert_array_equal(arrays["batch.1"], targets)
+    np.testing.assert_array_equal(arrays["batch.2"], mask)
 
 
 @pytest.mark.parametrize("name, value", [

@@ -342,6 +342,8 @@ def test_wrong_arguments_are_named(tmp_path, fw):
         make(policy, env, PolicyGradientConfig(kl="k1"))
     with pytest.raises(ValueError, match="^reference: expected with kl"):
         make(policy, env, PolicyGradientConfig(), reference=policy)
+    with pytest.raises(ValueError, match="^reference: expected a copy"):
+        make(policy, env, PolicyGradientConfig(kl="k1"), reference=policy)
     with pytest.raises(ValueError, match="^reference: expected .* 6 tokens"):
         make(policy, env, PolicyGradientConfig(kl="k1"),
              reference=fw.models.LSTMPolicy(7, **SIZES))

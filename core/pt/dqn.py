@@ -39,6 +39,7 @@ class DQNTrainer(Trainer):
             "grad_norm" (before clipping).
         updates: how many gradient steps were taken.
         batch: the last Rollout that was sampled, None before the first.
+        updating: that of the last update, drawn from the buffer.
     Source: Mnih et al. 2015, Human-level control through deep reinforcement
         learning, Nature 518; van Hasselt, Guez, Silver 2016,
         arXiv:1509.06461; Haarnoja et al. 2017, arXiv:1702.08165.
@@ -83,6 +84,7 @@ class DQNTrainer(Trainer):
 
     def update(self, batch):
         """One gradient step on the texts of a Rollout; its metrics."""
+        self.updating = batch
         metrics = self._learn(*map(self._tensor, (
             self._inputs(batch), batch.completions, self.targets(batch),
             batch.mask,

@@ -31,6 +31,7 @@ from core.training import (
     Trainer,
     check_finite,
     check_vocabulary,
+    keep_failed,
     prefixed,
     under,
 )
@@ -86,7 +87,8 @@ class PolicyGradientTrainer(Trainer):
             share of a reused batch, (Σw)² / (B Σw²).  Of several gradient
             steps the mean.
         updates: how many gradient steps were taken.
-        batch: the last Rollout that was trained on, None before the first.
+        batch: the last Rollout of new texts, None before the first.
+        updating: that of the last update, which may come from the buffer.
     """
 
     _checkpoints = checkpoints
@@ -104,6 +106,8 @@ class PolicyGradientTrainer(Trainer):
                 f"got kl={config.kl!r}"
             )
         check_vocabulary(env, policy=policy, reference=reference)
+        if reference is policy:
+            raise ValueError("reference: expected a copy, got the policy")
         self.policy, self.reference = policy, reference
         models = {"policy": policy}
         if baseline_network is not None:
@@ -174,6 +178,7 @@ class PolicyGradientTrainer(Trainer):
                 "reused: expected False with the ratio "
                 f'"{self.config.ratio}"'
             )
+        self.updating = batch
         ref, predicted = self._reference_logprobs(batch), self._predict(batch)
         adv, targets = advantages(
             self._shaped(batch, ref), self.config, predicted
@@ -366,6 +371,8 @@ class SupervisedTrainer:
             progress: show a bar.
             path: where to save every `every` steps and at the end.
         Returns: the history.
+        Raises: as `step`; with a path, the batch of a step that is not
+            finite is then in the file "<path>.failed".
         """
         if every < 1:
             raise ValueError(f"every: expected at least 1, got {every}")
@@ -374,7 +381,12 @@ class SupervisedTrainer:
         left = max(self.config.steps - len(self.history), 0)
         with tqdm(total=left, disable=not progress) as bar:
             for batch in islice(batches, left):
-                metrics = self._take(batch)
+                try:
+                    metrics = self._take(batch)
+                except FloatingPointError as error:
+                    step = len(self.history) + 1
+                    keep_failed(path, step, batch, error)
+                    raise
                 bar.update()
                 bar.set_postfix_str(f"loss {metrics['loss']:.3f}")
                 if path and len(self.history) % every == 0:
