@@ -77,6 +77,30 @@ def next_tokens(ids, mask=None):
     return (ids[:, :-1],), ids[:, 1:], mask[:, 1:]
 
 
+def answers(env, batch_size, rng):
+    """Batches without end in which the targets of prompts are predicted.
+
+    Args:
+        env: `core.envs.BatchedEnvironment` whose targets are texts, padded
+            behind their EOS.
+        batch_size: B, prompts in a batch, drawn with replacement.
+        rng: np.random.Generator.
+    Yields: (inputs, targets, mask), with inputs (ids, attention mask) of
+        (B, P + T - 1); the mask is 1 where a token of the target is
+        predicted.
+    """
+    while True:
+        rows = env.sample(batch_size, rng)
+        ids = np.hstack([env.prompts[rows], env.targets[rows]])
+        answer = env.targets[rows] != env.pad_id
+        before = np.ones(env.prompts[rows].shape)
+        if env.prompt_mask is not None:
+            before = env.prompt_mask[rows]
+        seen = np.hstack([before, answer])
+        predicted = np.hstack([np.zeros(before.shape), answer])
+        yield (ids[:, :-1], seen[:, :-1]), ids[:, 1:], predicted[:, 1:]
+
+
 def masked_tokens(ids, mask, tokenizer, rng, share=0.15):
     """The batch in which hidden tokens are predicted from both sides.
 

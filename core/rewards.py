@@ -402,6 +402,27 @@ def token_from_text(function, tokenizer):
     return reward
 
 
+def potentials_from_text(function, tokenizer):
+    """A reward on texts as potentials: the score of every beginning.
+
+    `potential_difference` of them pays each token what it added to the score.
+
+    Args: as `token_from_text`; the text without a token has potential 0.
+    Returns: f(completions, mask, targets) -> (B, T + 1).  It scores B · T
+        texts.
+    """
+
+    def potentials(completions, mask, targets):
+        lengths = np.arange(1, completions.shape[1] + 1)
+        texts = [tokenizer.decode(row[:n])
+                 for row in completions for n in lengths]
+        wanted = [tokenizer.decode(row) for row in targets for _ in lengths]
+        scores = np.reshape(function(texts, target=wanted), completions.shape)
+        return np.pad(scores, ((0, 0), (1, 0)))
+
+    return potentials
+
+
 # --- Between the two ------------------------------------------------------
 
 

@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "types": 0, "text": 0, "quiet": 0, "sampling": 0,
     "pretraining": 0,
-    "weights": 1, "buffer": 1, "tasks": 1, "grammar": 1, "rewards": 1,
+    "weights": 1, "metrics": 1, "buffer": 1, "tasks": 1, "grammar": 1, "rewards": 1,
     "returns": 1,
     "algorithms": 2, "exact": 2, "envs": 2, "show": 2, "plots": 2,
-    "hub": 2, "training": 2, "tabular": 3, "pt.causal_lm": 3,
+    "hub": 2, "training": 2, "tabular": 3, "results": 3, "pt.causal_lm": 3,
     "parity": 8,
 }
 MIRRORED = {
@@ -22,6 +22,8 @@ MIRRORED = {
     "losses": 4, "preferences": 4, "rewards": 4, "pretrained": 4,
     "rollout": 5, "trainers": 6, "preference_trainers": 7, "dqn": 7,
 }
+for _path in (ROOT / "core" / "applications").glob("[a-z]*.py"):
+    FLOORS[f"applications.{_path.stem}"] = 3
 for _package in ("pt", "tf"):
     FLOORS |= {f"{_package}.{name}": n for name, n in MIRRORED.items()}
 FRAMEWORKS = {"torch": {"pt"}, "tensorflow": {"tf"}, "keras": {"tf"}}

@@ -1,0 +1,1 @@
+"""The data, tokenizer and environment of each application, one a module."""
