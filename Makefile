@@ -71,6 +71,7 @@ test-portable: install
 
 models: install
 	$(PY) book/models/make.py
+	$(PY) book/models/starters.py
 
 lab: install
 	cd book && ../.venv/bin/jupyter lab

@@ -79,7 +79,7 @@ class Outcome:
         mean, half = interval(self.values)
         return [
             self.framework, self.metric, "yes" if self.rewarded else "no",
-            f"{self.start:.3g}", f"{mean:.3g} ± {half:.2g}",
+            f"{self.start:.3g}", f"{mean:.3g}\u00a0±\u00a0{half:.2g}",
             f"{mean - self.start:+.2g}" + (" *" if self.improved else ""),
             str(len(self.values)), f"{self.seconds:.0f}",
         ]

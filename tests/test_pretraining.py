@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from core.envs import BatchedEnvironment
 from core.grammar import corpus
 from core.pretraining import (
+    answers,
     masked_tokens,
     next_tokens,
     packed_rows,
@@ -83,3 +85,24 @@ def test_bad_input_is_named():
             masked_tokens(ids, mask, TOKENIZER, rng, share)
     with pytest.raises(ValueError, match="tokenizer"):
         masked_tokens(ids, mask, CharTokenizer(["a"]), rng)
+
+
+def test_answers_predict_the_targets_alone():
+    env = BatchedEnvironment(
+        [[5, 6], [0, 7]], [[3, 2, 0], [4, 4, 2]], None, 8, eos_id=2,
+        prompt_mask=[[1, 1], [0, 1]],
+    )
+    batch = next(answers(env, 16, np.random.default_rng(0)))
+    (ids, seen), targets, mask = batch
+    first, second = ids[:, 0] == 5, ids[:, 0] == 0
+    assert first.sum() + second.sum() == 16 and first.any() and second.any()
+    row = np.argmax(first)
+    assert ids[row].tolist() == [5, 6, 3, 2]
+    assert seen[row].tolist() == [1, 1, 1, 1]
+    assert targets[row].tolist() == [6, 3, 2, 0]
+    assert mask[row].tolist() == [0, 1, 1, 0]
+    row = np.argmax(second)
+    assert ids[row].tolist() == [0, 7, 4, 4]
+    assert seen[row].tolist() == [0, 1, 1, 1]
+    assert targets[row].tolist() == [7, 4, 4, 2]
+    assert mask[row].tolist() == [0, 1, 1, 1]

@@ -413,3 +413,17 @@ def test_a_text_reward_becomes_a_token_reward():
 def test_a_mask_is_ones_and_then_zeros(mask):
     with pytest.raises(ValueError, match="mask: expected ones"):
         rewards.terminal([1.0], mask)
+
+
+def test_potentials_from_text_score_every_beginning():
+    tokenizer = CharTokenizer(["cat"])  # c 3, a 4, t 5
+    completions = np.array([[3, 4, 2], [5, 2, 0]])
+    mask = np.array([[1.0, 1, 1], [1, 1, 0]])
+    targets = np.array([[3, 4, 5]] * 2)
+    score = rewards.potentials_from_text(rewards.edit_ratio, tokenizer)
+    potentials = score(completions, mask, targets)
+    assert_allclose(potentials, [
+        [0, 1 / 3, 2 / 3, 2 / 3], [0, 1 / 3, 1 / 3, 1 / 3]])
+    paid = rewards.potential_difference(potentials, mask)
+    whole = rewards.token_from_text(rewards.edit_ratio, tokenizer)
+    assert_allclose(paid.sum(1), whole(completions, mask, targets).sum(1))

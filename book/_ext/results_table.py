@@ -1,0 +1,58 @@
+"""The directive `results`: a table from the chapters' stored outputs.
+
+A chapter that shows `core.results.Results` stores its numbers beside the
+table that is seen, under a type of their own.  They are gathered here, so the
+page holds nothing that a chapter did not compute.
+"""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+
+from core.results import HEADER, MIME, Outcome
+from core.show import markdown_table
+
+
+def stored(path):
+    """The applications that a notebook's outputs hold: (name, outcomes)."""
+    notebook = json.loads(Path(path).read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            found = output.get("data", {}).get(MIME)
+            if found:
+                yield found["application"], [
+                    Outcome(**outcome) for outcome in found["outcomes"]
+                ]
+
+
+def table(folder):
+    """The Markdown table of all chapters in a folder, in their order."""
+    rows = []
+    for path in sorted(Path(folder).glob("[0-9]*.ipynb")):
+        for name, outcomes in stored(path):
+            rows += [
+                [f"[{name}]({path.name})" if i == 0 else "", *outcome.row()]
+                for i, outcome in enumerate(outcomes)
+            ]
+    return markdown_table(["application", *HEADER], rows)
+
+
+class ResultsTable(Directive):
+    def run(self):
+        env = self.state.document.settings.env
+        folder = Path(env.doc2path(env.docname)).parent
+        env.note_reread()  # whatever chapter changes
+        node = nodes.Element()
+        lines = StringList(table(folder).splitlines(), source=env.docname)
+        self.state.nested_parse(lines, self.content_offset, node)
+        for found in node.findall(nodes.table):
+            found["classes"].append("results")
+        return node.children
+
+
+def setup(app):
+    app.add_directive("results", ResultsTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
