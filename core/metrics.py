@@ -64,12 +64,13 @@ def corpus_chrf(completions, targets):
     return _chrf().corpus_score(list(completions), [list(targets)]).score
 
 
-def rouge(completions, *, target, kind="rougeL", **columns):
-    """ROUGE F1 of each text, in [0, 1], on the words of `split_words`.
+def rouge(completions, *, target, kind="rougeL", part="fmeasure", **columns):
+    """ROUGE of each text, in [0, 1], on the words of `split_words`.
 
     Args:
         kind: "rouge1" and "rouge2" count n-grams, "rougeL" the longest common
             subsequence.
+        part: "fmeasure" (F1), "precision" or "recall".
     Source: Lin 2004, W04-1013; rouge-score, without stemming.
 
     >>> [round(x, 2) for x in rouge(["a cat sat", "sat a cat"],
@@ -80,9 +81,14 @@ def rouge(completions, *, target, kind="rougeL", **columns):
         raise ValueError(
             f"kind: expected 'rouge1', 'rouge2' or 'rougeL', got {kind!r}"
         )
+    if part not in ("fmeasure", "precision", "recall"):
+        raise ValueError(
+            "part: expected 'fmeasure', 'precision' or 'recall', "
+            f"got {part!r}"
+        )
     pairs = _pairs(completions, target)
     score = _rouge(kind).score
-    return [float(score(t, c)[kind].fmeasure) for c, t in pairs]
+    return [float(getattr(score(t, c)[kind], part)) for c, t in pairs]
 
 
 def token_f1(completions, *, target, **columns):

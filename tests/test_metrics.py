@@ -57,6 +57,10 @@ def test_rouge_by_hand():
     assert metrics.rouge(["a x c"], target=["a b c d"]) == [
         pytest.approx(2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4))
     ]
+    for part, wanted in (("precision", 2 / 3), ("recall", 2 / 4)):
+        assert metrics.rouge(["a x c"], target=["a b c d"], part=part) == [
+            pytest.approx(wanted)
+        ]
     # Pairs "a b" and "b c" of three and three, one shared.
     assert metrics.rouge(["a b d c"], target=["x a b c"], kind="rouge2") == [
         pytest.approx(1 / 3)
@@ -118,6 +122,8 @@ def test_bad_corpora_are_named(name):
 def test_unknown_language_and_kind():
     with pytest.raises(ValueError, match=r"language: expected one of \('en'"):
         metrics.bleu(["a"], target=["a"], language="fr")
+    with pytest.raises(ValueError, match="part: expected 'fmeasure'"):
+        metrics.rouge(["a"], target=["a"], part="f1")
     with pytest.raises(ValueError, match="kind: expected 'rouge1'"):
         metrics.rouge(["a"], target=["a"], kind="rougeLsum")
 
