@@ -31,7 +31,7 @@ help:
 	@echo "make book           install, build the site, say where to open it"
 	@echo "make test           install and run all tests"
 	@echo "make test-portable  the notebooks as on an older, smaller machine"
-	@echo "make models         train the book's models again (10 minutes)"
+	@echo "make models         train the book's models again (15 minutes)"
 	@echo "make lab            the book in JupyterLab"
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
 	@echo "make check          the checks that take seconds"
@@ -72,6 +72,7 @@ test-portable: install
 models: install
 	$(PY) book/models/make.py
 	$(PY) book/models/starters.py
+	$(PY) book/models/speech.py
 
 lab: install
 	cd book && ../.venv/bin/jupyter lab

@@ -42,15 +42,21 @@ class BatchedEnvironment:
             reaches it counts as terminated, not as cut off.  Set it where
             the last reward is paid at the limit: a critic or a Q network
             would else expect more rewards after it, without an end.
+        prompt_vocab_size: the ids of prompts are in [0, prompt_vocab_size)
+            where a prompt is no text but, for example, the number of a
+            recording, and targets may be such ids, too; None: vocab_size.
     Raises: ValueError for empty or unequal prompts and targets, ids outside
         the vocabulary, a mask that does not fit.
     """
 
     def __init__(self, prompts, targets, token_reward, vocab_size,
                  eos_id=None, pad_id=0, tokenizer=None, prompt_mask=None,
-                 max_length=None, limit_ends=False):
-        self.prompts = _ids("prompts", prompts, vocab_size)
-        self.targets = _ids("targets", targets, vocab_size)
+                 max_length=None, limit_ends=False, prompt_vocab_size=None):
+        prompt_vocab_size = prompt_vocab_size or vocab_size
+        self.prompts = _ids("prompts", prompts, prompt_vocab_size)
+        self.targets = _ids(
+            "targets", targets, max(vocab_size, prompt_vocab_size)
+        )
         if len(self.prompts) != len(self.targets):
             raise ValueError(
                 f"targets: expected {len(self.prompts)} rows, one per prompt, "

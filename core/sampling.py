@@ -20,8 +20,10 @@ def check_arguments(policy, prompts, max_length, noise, temperature, top_k,
             f"prompts: expected int (N, P) with N, P ≥ 1, "
             f"got {prompts.dtype} {prompts.shape}"
         )
-    if prompts.min() < 0 or prompts.max() >= vocab:
-        raise ValueError(f"prompts: expected token ids in [0, {vocab})")
+    # A policy may read prompts that are no texts, as numbers of recordings.
+    size = getattr(policy, "prompt_vocab_size", vocab)
+    if prompts.min() < 0 or prompts.max() >= size:
+        raise ValueError(f"prompts: expected token ids in [0, {size})")
     for name, value in (("max_length", max_length),
                         ("group_size", group_size)):
         if value < 1:

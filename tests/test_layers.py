@@ -11,14 +11,15 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "types": 0, "text": 0, "quiet": 0, "sampling": 0,
     "pretraining": 0,
-    "weights": 1, "metrics": 1, "buffer": 1, "tasks": 1, "grammar": 1, "rewards": 1,
-    "returns": 1,
+    "weights": 1, "metrics": 1, "buffer": 1, "tasks": 1, "grammar": 1,
+    "rewards": 1, "returns": 1,
     "algorithms": 2, "exact": 2, "envs": 2, "show": 2, "plots": 2,
     "hub": 2, "training": 2, "tabular": 3, "results": 3, "pt.causal_lm": 3,
     "parity": 8,
 }
 MIRRORED = {
     "checkpoints": 2, "logprobs": 2, "attention": 2, "layers": 2, "models": 3,
+    "speech": 4,
     "losses": 4, "preferences": 4, "rewards": 4, "pretrained": 4,
     "rollout": 5, "trainers": 6, "preference_trainers": 7, "dqn": 7,
 }

@@ -14,7 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from core import pretraining, rewards
-from core.applications import arithmetic
+from core.applications import (
+    arithmetic,
+    dialogue,
+    question_answering,
+    summarisation,
+    translation,
+)
 from core.pt import pretrained
 from core.pt.models import GPT
 from core.pt.rollout import rollout
@@ -23,22 +29,29 @@ from core.types import GPTConfig
 
 FOLDER = Path(__file__).resolve().parent
 SEED = 0
-# A module has `environment(split)`, MODEL (sizes), SUPERVISED, BATCH_SIZE.
-APPLICATIONS = {"arithmetic": arithmetic}
+# A module has `environment(split)`, MODEL (sizes), SUPERVISED, BATCH_SIZE,
+# and WORKED where the start sees the answers of another split than "train".
+APPLICATIONS = {
+    "arithmetic": arithmetic,
+    "dialogue": dialogue,
+    "question_answering": question_answering,
+    "summarisation": summarisation,
+    "translation": translation,
+}
 CARD = """---
 license: mit
 ---
 # The start of the chapter on {name}
 
 Made by `make models` (`book/models/starters.py`) from
-`core/applications/{name}.py`, whose `tokenizer()` it needs.
+`{module}`, whose `tokenizer()` it needs.
 
 - **Architecture**: GPT-2, {n_layer} layers, {n_embd} wide, {n_head} heads,
   {n_positions} positions, {vocab_size} tokens; {parameters:,} parameters.
-- **Data**: the {prompts:,} prompts of `environment("train")`, answers
+- **Data**: the {prompts:,} prompts of `environment("{split}")`, answers
   included.
 - **Training**: the answers' tokens, cross-entropy; {batch} rows a batch,
-  {steps:,} steps of Adam, learning rate {rate} with warm-up and cosine decay.
+  {steps:,} steps of Adam, learning rate {rate} with warm-up, decay: {decay}.
 - **Evaluation**: of {held_out:,} held-out prompts, {exact:.1%} are answered
   exactly (most probable tokens).
 - **Limits**: it knows this one task.
@@ -59,11 +72,12 @@ def main():
 def make(name, folder):
     """Train one start, measure it and write its folder."""
     task = APPLICATIONS[name]
-    env, held_out = task.environment("train"), task.environment("test")
+    split = getattr(task, "WORKED", "train")
+    env, held_out = task.environment(split), task.environment("test")
+    length = env.prompts.shape[1] + env.max_length
     config = GPTConfig(
-        env.vocab_size,
-        n_positions=env.prompts.shape[1] + env.max_length,
-        pad_token_id=env.pad_id, eos_token_id=env.eos_id, **task.MODEL,
+        env.vocab_size, pad_token_id=env.pad_id, eos_token_id=env.eos_id,
+        **{"n_positions": length} | task.MODEL,
     )
     trainer = SupervisedTrainer(GPT(config, SEED), task.SUPERVISED)
     rng = np.random.default_rng(SEED)
@@ -75,10 +89,12 @@ def make(name, folder):
         json.dumps(result, indent=2) + "\n"
     )
     card = CARD.format(
-        name=name, **vars(config), **result, prompts=len(env),
+        name=name, module=task.__name__.replace(".", "/") + ".py",
+        **vars(config), **result, prompts=len(env),
         parameters=sum(p.numel() for p in trainer.model.parameters()),
         batch=task.BATCH_SIZE, steps=task.SUPERVISED.steps,
-        rate=task.SUPERVISED.learning_rate,
+        rate=task.SUPERVISED.learning_rate, decay=task.SUPERVISED.decay,
+        split=split,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 

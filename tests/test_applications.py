@@ -1,0 +1,93 @@
+"""What every application owes its reader: data card, start, results."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import torch
+
+from core.applications import __path__ as FOLDER
+from core.pt import pretrained as pt_pretrained
+from core.tf import pretrained as tf_pretrained
+from tests.conftest import ROOT
+
+NAMES = sorted(
+    path.stem for path in Path(FOLDER[0]).glob("[a-z]*.py")
+)
+CHAPTERS = sorted((ROOT / "book").glob("3[3-9]_*.ipynb")) + sorted(
+    (ROOT / "book").glob("4[0-9]_*.ipynb")
+)
+
+
+def module(path):
+    """A script outside of packages, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+STARTERS = module(ROOT / "book" / "models" / "starters.py")
+TABLE = module(ROOT / "book" / "_ext" / "results_table.py")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_data_card(name):
+    card = (ROOT / "book" / "data" / name / "README.md").read_text().lower()
+    for word in ("how", "size", "licence", "split", "limits"):
+        assert word in card, word
+
+
+@pytest.mark.parametrize("name", STARTERS.APPLICATIONS)
+def test_the_start_is_as_good_as_it_says(name):
+    folder = ROOT / "book" / "models" / name
+    kept = json.loads((folder / "evaluation.json").read_text())
+    held_out = STARTERS.APPLICATIONS[name].environment("test")
+    model = pt_pretrained.load(folder)
+    found = STARTERS.evaluation(model, held_out)
+    assert found["held_out"] == kept["held_out"]
+    assert found["exact"] == pytest.approx(kept["exact"], abs=0.01)
+    assert f"{kept['exact']:.1%}" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", STARTERS.APPLICATIONS)
+def test_the_start_in_both_frameworks(name):
+    folder = ROOT / "book" / "models" / name
+    env = STARTERS.APPLICATIONS[name].environment("test")
+    rows = np.arange(4)
+    ids = np.hstack([env.prompts[rows], env.targets[rows]])
+    seen = np.ones(ids.shape)
+    if env.prompt_mask is not None:
+        seen[:, : env.prompts.shape[1]] = env.prompt_mask[rows]
+    one = pt_pretrained.load(folder, dtype="float64")
+    other = tf_pretrained.load(folder, dtype="float64")
+    with torch.no_grad():
+        logits = one(torch.tensor(ids), torch.tensor(seen))[0].numpy()
+    theirs = other(tf.constant(ids), tf.constant(seen))[0].numpy()
+    first = env.prompts.shape[1]
+    np.testing.assert_allclose(
+        logits[:, first:], theirs[:, first:], atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_keeps_its_results(path):
+    (name, outcomes), *more = TABLE.stored(path)
+    assert name and not more
+    for framework in ("PyTorch", "TensorFlow"):
+        own = [o for o in outcomes if o.framework == framework]
+        assert {o.rewarded for o in own} == {True, False}
+        assert all(len(o.values) >= 3 and o.seconds > 0 for o in own)
+    pt, tf_ = (
+        {o.metric for o in outcomes if o.framework == framework}
+        for framework in ("PyTorch", "TensorFlow")
+    )
+    assert tf_ <= pt  # PyTorch may have trainings more
+
+
+def test_the_page_lists_the_chapters():
+    table = TABLE.table(ROOT / "book")
+    assert all(f"]({path.name})" in table for path in CHAPTERS)
