@@ -162,7 +162,7 @@ def meaning(text):
 
     None for a text that is no single review of the grammar.
 
-    >>> meaning("Although the room was good, the bed was not clean.")
+    >>> meaning("Although the room was good, the lobby was dirty.")
     0
     """
     good, bad = (_adjectives(opinion) for opinion in ("GOOD", "BAD"))
