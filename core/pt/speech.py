@@ -13,8 +13,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from core.pt.logprobs import entropy, sampling_logits, token_logprobs
-from core.pt.models import _attend, _check, _fill, _group_size, _lstm
+from core.pt.models import (
+    Policy,
+    _attend,
+    _check,
+    _fill,
+    _group_size,
+    _lstm,
+)
 
 SPAN, STRIDE = 8, 2  # frames that the policy sees at once, and its step
 WORD = 14  # frames that the spotter sees at once
@@ -87,19 +93,7 @@ class SpeechPolicy(nn.Module):
         memory = self.listen(prompts).repeat_interleave(group_size, dim=0)
         return self._write(memory, completions[:, :-1])
 
-    def evaluate(self, prompts, completions, mask=None, prompt_mask=None,
-                 temperature=1.0, top_k=None, top_p=1.0):
-        """Log-probabilities, entropies and values along completions.
-
-        Args:
-            prompts, completions, prompt_mask: as for `score`.
-            mask: (B, T), unused: a recurrent network reads every token.
-            temperature, top_k, top_p: the sampler's.
-        Returns: logprobs, entropies (nats) and values, each (B, T).
-        """
-        logits, values = self.score(prompts, completions)
-        logits = sampling_logits(logits, temperature, top_k, top_p)
-        return token_logprobs(logits, completions), entropy(logits), values
+    evaluate = Policy.evaluate  # reads any `score`
 
     def start(self, prompts, max_length, prompt_mask=None, group_size=1):
         """Hear the prompts (N, 1): logits of token 0 (B, V) and the state."""
