@@ -168,6 +168,7 @@ class PolicyGradientConfig:
     group_size: int = 1  # of them for each prompt, one after the other
     learning_rate: float = 3e-3  # Adam's, after the warm-up
     warmup_steps: int = 20  # the rate grows linearly over these updates
+    decay: str = "none"  # of the rate after the warm-up, DECAYS
     max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
     gamma: float = 1.0  # discount per token, in [0, 1]
     lam: float = 1.0  # GAE's lambda, used by baseline="critic" alone
@@ -214,6 +215,7 @@ class PolicyGradientConfig:
             ("returns", RETURNS), ("baseline", BASELINES), ("clip", CLIPS),
             ("kl", KLS), ("kl_in", ("reward", "loss")),
             ("ratio", ("none", *RATIOS)), ("aggregation", AGGREGATIONS),
+            ("decay", DECAYS),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(
@@ -283,9 +285,11 @@ class PolicyGradientConfig:
         )
 
     def rate(self, step):
-        """Learning rate at `step` (0-based): linear warm-up, constant."""
-        share = min(1, (step + 1) / (self.warmup_steps + 1))
-        return self.learning_rate * share
+        """Learning rate at `step` (0-based): linear warm-up, then decay.
+
+        "cosine" falls to zero after the last of `steps` updates.
+        """
+        return _rate(self, step)
 
     def as_dict(self):
         """The settings as a dict, for a checkpoint."""
@@ -417,16 +421,20 @@ class SupervisedConfig:
 
         "cosine" falls to zero after the last of `steps` updates.
         """
-        share = min(1, (step + 1) / (self.warmup_steps + 1))
-        if self.decay == "cosine" and step >= self.warmup_steps:
-            left = max(self.steps - self.warmup_steps, 1)
-            done = min((step - self.warmup_steps) / left, 1)
-            share = 0.5 * (1 + np.cos(np.pi * done))
-        return float(self.learning_rate * share)
+        return _rate(self, step)
 
     def as_dict(self):
         """The settings as a dict, for a checkpoint."""
         return asdict(self)
+
+
+def _rate(config, step):
+    share = min(1, (step + 1) / (config.warmup_steps + 1))
+    if config.decay == "cosine" and step >= config.warmup_steps:
+        left = max(config.steps - config.warmup_steps, 1)
+        done = min((step - config.warmup_steps) / left, 1)
+        share = 0.5 * (1 + np.cos(np.pi * done))
+    return float(config.learning_rate * share)
 
 
 def _plain_numbers(config):

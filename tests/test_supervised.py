@@ -7,7 +7,12 @@ import tensorflow as tf
 import torch
 
 from core import weights
-from core.types import BERTConfig, GPTConfig, SupervisedConfig
+from core.types import (
+    BERTConfig,
+    GPTConfig,
+    PolicyGradientConfig,
+    SupervisedConfig,
+)
 from tests.both import BOTH, PT, TF
 
 SMALL_GPT = GPTConfig(vocab_size=7, n_positions=6, n_embd=8, n_layer=2,
@@ -282,14 +287,17 @@ def test_bad_settings_are_named(name, value):
         SupervisedConfig(**{name: value})
 
 
-def test_the_rate_warms_up_and_decays():
-    config = SupervisedConfig(steps=12, learning_rate=2.0, warmup_steps=2)
+@pytest.mark.parametrize("kind", [SupervisedConfig, PolicyGradientConfig])
+def test_the_rate_warms_up_and_decays(kind):
+    config = kind(
+        steps=12, learning_rate=2.0, warmup_steps=2, decay="cosine"
+    )
     rates = [config.rate(step) for step in range(13)]
     assert rates[:3] == pytest.approx([2 / 3, 4 / 3, 2.0])
     assert rates[7] == pytest.approx(1.0)  # half-way down
     assert rates[12] == 0 and rates[11] > 0
     assert np.all(np.diff(rates[2:]) < 0)
-    steady = SupervisedConfig(learning_rate=2.0, decay="none")
+    steady = kind(learning_rate=2.0, decay="none")
     assert steady.rate(10**6) == 2.0
 
 
