@@ -29,7 +29,8 @@ BATCH_SIZE, ROW_LENGTH = 16, 34
 STORIES = {"n": 14000, "seed": 105}  # what those texts are made of
 
 # Heroes that are one token each for the book's GPT, so that all prompts have
-# one length and batches no padding; the HELD_OUT ones are in no training.
+# one length and batches no padding; reinforcement learning sees none of
+# HELD_OUT.
 HEROES = {
     "en": ("cat", "dog", "rabbit", "monkey", "duck", "boy", "farmer",
            "teacher"),
