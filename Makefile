@@ -72,6 +72,7 @@ test-portable: install
 models: install
 	$(PY) book/models/make.py
 	$(PY) book/models/starters.py
+	$(PY) book/models/long_text.py
 	$(PY) book/models/speech.py
 
 lab: install

@@ -17,6 +17,7 @@ from core import pretraining, rewards
 from core.applications import (
     arithmetic,
     dialogue,
+    long_text,
     question_answering,
     summarisation,
     translation,
@@ -34,6 +35,8 @@ SEED = 0
 APPLICATIONS = {
     "arithmetic": arithmetic,
     "dialogue": dialogue,
+    "long_text": long_text,
+    "long_text_whole": long_text.whole,
     "question_answering": question_answering,
     "summarisation": summarisation,
     "translation": translation,
