@@ -18,6 +18,7 @@ from core.applications import (
     arithmetic,
     dialogue,
     long_text,
+    personal,
     question_answering,
     summarisation,
     translation,
@@ -37,6 +38,7 @@ APPLICATIONS = {
     "dialogue": dialogue,
     "long_text": long_text,
     "long_text_whole": long_text.whole,
+    "personal": personal,
     "question_answering": question_answering,
     "summarisation": summarisation,
     "translation": translation,
@@ -49,8 +51,8 @@ license: mit
 Made by `make models` (`book/models/starters.py`) from
 `{module}`, whose `tokenizer()` it needs.
 
-- **Architecture**: GPT-2, {n_layer} layers, {n_embd} wide, {n_head} heads,
-  {n_positions} positions, {vocab_size} tokens; {parameters:,} parameters.
+- **Architecture**: GPT-2; layers: {n_layer}, width: {n_embd}, heads: {n_head},
+  positions: {n_positions}, tokens: {vocab_size}; {parameters:,} parameters.
 - **Data**: the {prompts:,} prompts of `environment("{split}")`, answers
   included.
 - **Training**: the answers' tokens, cross-entropy; {batch} rows a batch,
