@@ -4,12 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from both import BOTH, PT
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.applications import dialogue
-from core.pt import pretrained as pt_pretrained
-from core.tf import pretrained as tf_pretrained
 
 TOK = dialogue.tokenizer()
 GOAL = ("friday", "7pm", "four")
@@ -178,21 +175,3 @@ def test_the_examples_by_hand(root):
 def test_bad_input(name, call):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         call()
-
-
-def test_both_frameworks_load_the_start(root):
-    folder = str(root / "book/models/dialogue")
-    env = dialogue.environment("test", dialogues=20)
-    args = env.prompts, env.targets, 1.0 * (env.targets != TOK.pad_id)
-    found = []
-    for side, module in zip(BOTH, (pt_pretrained, tf_pretrained)):
-        policy = module.load(folder)
-        assert policy.vocab_size == len(TOK)
-        arrays = [side.tensor(a) for a in (*args, env.prompt_mask)]
-        if side is PT:
-            arrays[2:] = [a.float() for a in arrays[2:]]
-        else:
-            arrays[2:] = [side.tensor(a.numpy().astype("float32"))
-                          for a in arrays[2:]]
-        found.append(side.numpy(policy.evaluate(*arrays)[0]))
-    assert_allclose(*found, atol=1e-4)

@@ -5,15 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from core import metrics
 from core.applications import question_answering as qa
-from core.pt import pretrained as pt_pretrained
-from core.tf import pretrained as tf_pretrained
-from tests.conftest import ROOT
 
-START = ROOT / "book" / "models" / "question_answering"
 FACTS = (("Ann", "New York"), ("Ida", qa.NOWHERE), ("Mia", "San Juan"),
          ("cook", "Mia"), ("nurse", "Ida"))
 TWO = qa.Question(FACTS, (3, 2), qa.HOME[0])
@@ -151,14 +146,3 @@ def test_bad_input():
     with pytest.raises(ValueError, match="target: expected texts"):
         metrics.token_f1(["San Juan"], target=[""])
     assert metrics.token_f1([""], target=["San Juan"]) == [0.0]
-
-
-def test_the_start_is_the_same_in_both_frameworks():
-    env, rows = qa.environment("test"), np.arange(8)
-    arrays = [env.prompts[rows], env.targets[rows],
-              (env.targets[rows] != 0).astype(np.float32),
-              env.prompt_mask[rows].astype(np.float32)]
-    with torch.no_grad():
-        one = pt_pretrained.load(START).evaluate(*map(torch.tensor, arrays))
-    other = tf_pretrained.load(START).evaluate(*arrays)
-    np.testing.assert_allclose(one[0].numpy(), other[0], atol=1e-4)

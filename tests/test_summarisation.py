@@ -10,7 +10,6 @@ from core.applications import summarisation as task
 from core.pt import pretrained as pt_pretrained
 from core.pt.rollout import rollout as pt_rollout
 from core.text import split_words
-from core.tf import pretrained as tf_pretrained
 
 START = Path(task.DATA).parents[1] / "models" / "summarisation"
 
@@ -153,28 +152,8 @@ def test_bad_input():
         task.from_texts(["fog in Elsby"], [" "])
 
 
-def test_both_frameworks_load_the_start():
-    models = [fw.load(START) for fw in (pt_pretrained, tf_pretrained)]
+def test_the_start_has_room_for_the_training():
     env = task.environment("test")
-    batch = pt_rollout(models[0], env, np.arange(32))
-    mask = batch.mask
-    pt = pt_logprobs(models[0], batch)
-    tf = models[1].evaluate(
-        batch.prompts, batch.completions, mask.astype("float32"),
-        batch.prompt_mask.astype("float32"),
-    )[0].numpy()
-    np.testing.assert_allclose(pt * mask, tf * mask, atol=1e-4)
-    score = batch.rewards.sum(axis=1).mean()
-    assert 0.5 < score < 0.68  # room for the chapter's training
+    batch = pt_rollout(pt_pretrained.load(START), env, np.arange(32))
+    assert 0.5 < batch.rewards.sum(axis=1).mean() < 0.68
     assert all(len(split_words(t)) for t in env.texts(batch.completions))
-
-
-def pt_logprobs(model, batch):
-    import torch
-
-    with torch.no_grad():
-        return model.evaluate(
-            torch.tensor(batch.prompts), torch.tensor(batch.completions),
-            torch.tensor(batch.mask, dtype=torch.float32),
-            torch.tensor(batch.prompt_mask, dtype=torch.float32),
-        )[0].numpy()

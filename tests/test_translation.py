@@ -1,20 +1,14 @@
 """The data of the chapter on translation, its rewards, and its start."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
-import torch
 from numpy.testing import assert_allclose
 
 from core import metrics, rewards
 from core.applications import translation
-from core.pt import pretrained as pt_pretrained
 from core.text import split_words
-from core.tf import pretrained as tf_pretrained
 
-START = Path(__file__).parents[1] / "book" / "models" / "translation"
 SPLITS = tuple(translation.SIZES)
 
 
@@ -163,19 +157,3 @@ def test_a_prediction_without_tokens_scores_0():
     assert metrics.chrf([""], target=["he reads."]) == [0.0]
     assert metrics.corpus_bleu([""], ["he reads."]) == 0
     assert metrics.corpus_chrf([""], ["he reads."]) == 0
-
-
-def test_the_start_in_both_frameworks():
-    env = translation.environment("test")
-    rows = np.arange(8)
-    prompts, ids = env.prompts[rows], env.targets[rows]
-    mask, padding = (ids != 0).astype(np.float32), env.prompt_mask[rows]
-    with torch.no_grad():
-        ours = pt_pretrained.load(START).evaluate(
-            torch.tensor(prompts), torch.tensor(ids), torch.tensor(mask),
-            torch.tensor(padding))[0].numpy()
-    theirs = tf_pretrained.load(START).evaluate(
-        tf.constant(prompts), tf.constant(ids), tf.constant(mask),
-        tf.constant(padding, dtype=tf.float32))[0].numpy()
-    assert_allclose(ours * mask, theirs * mask, atol=1e-4)
-    assert (ours * mask).sum(axis=1).max() > -1  # it knows some of them
