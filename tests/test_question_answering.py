@@ -1,4 +1,4 @@
-"""The questions: who sees which, what an answer earns, the start."""
+"""The questions: who sees which, what an answer earns."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The data of the chapter on translation, its rewards, and its start."""
+"""The data of the chapter on translation and its rewards."""
 
 
 import numpy as np
