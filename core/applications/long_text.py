@@ -103,8 +103,13 @@ def after(note, chunk):
         note: three holders, right or not.
         chunk: str.
     Returns: tuple of three holders.
+    Raises: ValueError for a note of another length.
     """
-    holders = dict(zip(THINGS, note, strict=True))
+    if len(note) != len(THINGS):
+        raise ValueError(
+            f"note: expected {len(THINGS)} holders, got {note!r}"
+        )
+    holders = dict(zip(THINGS, note))
     for sentence in chunk.split(" ."):
         words = sentence.split()
         if "gives" in words:  # "Ann gives Ben the key"
