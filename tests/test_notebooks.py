@@ -6,13 +6,17 @@ Nothing is executed here; `pytest --nbval` does that and compares the outputs.
 import base64
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+PARSER = MarkdownIt("commonmark").use(dollarmath_plugin)
 
 
 def read(path):
@@ -81,6 +85,19 @@ def test_lines_fit(chapter):
         for line in source(cell).splitlines() if len(line) > 79
     ]
     assert not long
+
+
+def test_no_list_begins_within_a_paragraph(chapter):
+    """A wrapped line that begins with "1." or a minus would start one."""
+    for cell in read(chapter)["cells"]:
+        if cell["cell_type"] != "markdown":
+            continue
+        blocks = [token for token in PARSER.parse(source(cell))
+                  if token.level == 0 and token.map]
+        for before, after in pairwise(blocks):
+            if before.type == "paragraph_open" and "list" in after.type:
+                line = source(cell).splitlines()[after.map[0]]
+                assert before.map[1] < after.map[0], line
 
 
 def test_small(chapter):
