@@ -1,8 +1,10 @@
 # Two commands: `make book` (install, build, say where to open it) and
-# `make test` (install and check everything).  They need python3.11 and make.
+# `make test` (install and check everything).  They need make and a Python from
+# 3.11 to 3.13: the newest that .ci/find_python finds, or PYTHON=.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PY := .venv/bin/python
+VENV ?= .venv
+PY := $(VENV)/bin/python
 CHAPTERS := $(sort $(wildcard book/[0-9]*.ipynb))
 
 # TensorFlow writes less to stderr; idle OpenMP threads soon leave the cores
@@ -11,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 2000
 
-BUILD := .venv/bin/jupyter-book build .
+BUILD := $(VENV)/bin/jupyter-book build .
 # Files side by side, one thread each: the small networks of the tests and
 # chapters gain nothing from a second one.
 JOBS ?= 2
@@ -24,23 +26,42 @@ NBVAL := $(PYTEST) -q --nbval --nbval-current-env \
 PORTABLE := $(ONE_THREAD) ATEN_CPU_CAPABILITY=default \
 	ONEDNN_MAX_CPU_ISA=AVX2 XLA_FLAGS=--xla_cpu_max_isa=AVX2
 
-.PHONY: help install book test unit notebooks site test-portable models lab \
-	run check bench
+# What CI repeats on a second Python, with PyTorch's other build.
+BRIEF_TESTS := $(addprefix tests/test_,imports.py trainers.py supervised.py \
+	dqn.py preference_trainers.py)
+BRIEF_CHAPTERS := $(addprefix book/,05_policy_gradient.ipynb \
+	09_document_003.ipynb 12_sampling.ipynb 14_document_002.ipynb \
+	19_rloo_grpo.ipynb)
+
+.PHONY: help install book test unit notebooks site test-portable test-brief \
+	models lab run check bench
 
 help:
 	@echo "make book           install, build the site, say where to open it"
 	@echo "make test           install and run all tests"
 	@echo "make test-portable  the notebooks as on an older, smaller machine"
+	@echo "make test-brief     imports, trainers and five chapters"
 	@echo "make models         train the book's models again (15 minutes)"
 	@echo "make lab            the book in JupyterLab"
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
 	@echo "make check          the checks that take seconds"
 	@echo "make bench          speed and memory beside other libraries (10 min)"
+	@echo
+	@echo "PYTHON=/path/to/python chooses one of Python 3.11 to 3.13."
 
-install: .venv/installed
+install: $(VENV)/installed
 
-.venv/installed: requirements.txt requirements-dev.txt pyproject.toml
-	python3.11 -m venv .venv
+# PYTHON= another version than that of the folder: it is made anew.
+VERSION := -c "import sys; print(*sys.version_info[:2])"
+ifneq ($(PYTHON),)
+ifneq ($(shell $(PYTHON) $(VERSION) 2>&1),$(shell $(PY) $(VERSION) 2>&1))
+.PHONY: $(VENV)/installed
+endif
+endif
+
+$(VENV)/installed: requirements.txt requirements-dev.txt pyproject.toml
+	@python="$$(PYTHON='$(PYTHON)' .ci/find_python)" && set -x && \
+		"$$python" -m venv --clear $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check \
 		-r requirements.txt -r requirements-dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check \
@@ -66,6 +87,10 @@ notebooks: install
 
 test: unit notebooks site
 
+test-brief: install
+	$(ONE_THREAD) $(PYTEST) $(BRIEF_TESTS)
+	$(ONE_THREAD) $(NBVAL) $(BRIEF_CHAPTERS)
+
 test-portable: install
 	$(PORTABLE) $(NBVAL) $(CHAPTERS)
 
@@ -76,7 +101,7 @@ models: install
 	$(PY) book/models/speech.py
 
 lab: install
-	cd book && ../.venv/bin/jupyter lab
+	cd book && $(abspath $(VENV))/bin/jupyter lab
 
 run: install
 	$(PY) book/_ext/run_notebook.py $(CH)

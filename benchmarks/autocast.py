@@ -6,6 +6,9 @@ log-probabilities are then from TensorFlow's, which stay in float32.
 
 from __future__ import annotations
 
+import core.quiet  # noqa: F401  before the frameworks
+
+# isort: split
 import numpy as np
 import tensorflow as tf
 import torch

@@ -6,6 +6,9 @@ and the parts of a GRPO step in TensorFlow, whose sampling is one program.
 
 from __future__ import annotations
 
+import core.quiet  # noqa: F401  before the frameworks
+
+# isort: split
 import numpy as np
 import tensorflow as tf
 import torch

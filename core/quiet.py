@@ -1,11 +1,16 @@
-"""Import this before the frameworks: the environment that they read.
+"""Import this before the frameworks: the environment that they read, and the
+order in which they are loaded.
 
 While it is imported, TensorFlow writes lines about its build to stderr,
 whatever its log level.  They differ between machines, and a notebook would
-store them; they are dropped here.
+store them; they are dropped here.  Where TensorFlow is missing, the rest
+holds.
 """
 
 import os
+from contextlib import contextmanager, suppress
+
+from core.load_order import torch_first
 
 # PyTorch's idle threads look out for work for microseconds and then sleep.
 # Without the first they take a core from whoever else computes; without the
@@ -15,12 +20,25 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # share a GPU
 
-_stderr = os.dup(2)
-_nowhere = os.open(os.devnull, os.O_WRONLY)
-os.dup2(_nowhere, 2)
-try:
+
+@contextmanager
+def _no_stderr():
+    """Drop what C++ writes to stderr; a process may have none."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+torch_first()
+with _no_stderr(), suppress(ModuleNotFoundError):
     import tensorflow  # noqa: F401
-finally:
-    os.dup2(_stderr, 2)
-    os.close(_stderr)
-    os.close(_nowhere)

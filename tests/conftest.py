@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import core.quiet  # noqa: F401  before any test imports a framework
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
