@@ -34,13 +34,14 @@ BRIEF_CHAPTERS := $(addprefix book/,05_policy_gradient.ipynb \
 	19_rloo_grpo.ipynb)
 
 .PHONY: help install book test unit notebooks site test-portable test-brief \
-	models lab run check bench
+	test-colab models lab run check bench
 
 help:
 	@echo "make book           install, build the site, say where to open it"
 	@echo "make test           install and run all tests"
 	@echo "make test-portable  the notebooks as on an older, smaller machine"
 	@echo "make test-brief     imports, trainers and five chapters"
+	@echo "make test-colab     five chapters with the versions that Colab has"
 	@echo "make models         train the book's models again (15 minutes)"
 	@echo "make lab            the book in JupyterLab"
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
@@ -54,7 +55,7 @@ install: $(VENV)/installed
 # PYTHON= another version than that of the folder: it is made anew.
 VERSION := -c "import sys; print(*sys.version_info[:2])"
 ifneq ($(PYTHON),)
-ifneq ($(shell $(PYTHON) $(VERSION) 2>&1),$(shell $(PY) $(VERSION) 2>&1))
+ifneq ($(shell $(PYTHON) $(VERSION) 2>&1),$(if $(wildcard $(PY)),$(shell $(PY) $(VERSION))))
 .PHONY: $(VENV)/installed
 endif
 endif
@@ -90,6 +91,14 @@ test: unit notebooks site
 test-brief: install
 	$(ONE_THREAD) $(PYTEST) $(BRIEF_TESTS)
 	$(ONE_THREAD) $(NBVAL) $(BRIEF_CHAPTERS)
+
+# The same chapters with Colab's versions, each alone in an empty folder.
+test-colab:
+	"$$(PYTHON='$(PYTHON)' .ci/find_python 3.13 3.12)" -m venv --clear \
+		.venv-colab
+	.venv-colab/bin/python -m pip install --quiet \
+		--disable-pip-version-check -r requirements-colab.txt
+	.venv-colab/bin/python tests/as_on_colab.py $(BRIEF_CHAPTERS)
 
 test-portable: install
 	$(PORTABLE) $(NBVAL) $(CHAPTERS)
