@@ -5,7 +5,9 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PY := $(VENV)/bin/python
-CHAPTERS := $(sort $(wildcard book/[0-9]*.ipynb))
+# The notebooks among the pages of _toc.yml, in its order.
+PAGES := $(shell sed -n 's/.*- file: //p' _toc.yml)
+CHAPTERS := $(wildcard $(addsuffix .ipynb,$(PAGES)))
 
 # TensorFlow writes less to stderr; idle OpenMP threads soon leave the cores
 # alone (core/quiet.py says why).
@@ -29,9 +31,9 @@ PORTABLE := $(ONE_THREAD) ATEN_CPU_CAPABILITY=default \
 # What CI repeats on a second Python, with PyTorch's other build.
 BRIEF_TESTS := $(addprefix tests/test_,imports.py trainers.py supervised.py \
 	dqn.py preference_trainers.py)
-BRIEF_CHAPTERS := $(addprefix book/,05_policy_gradient.ipynb \
-	09_document_003.ipynb 12_sampling.ipynb 14_document_002.ipynb \
-	19_rloo_grpo.ipynb)
+BRIEF_CHAPTERS := $(addprefix book/,policy_gradient.ipynb \
+	document_003.ipynb sampling.ipynb document_002.ipynb \
+	rloo_grpo.ipynb)
 
 .PHONY: help install book test unit notebooks site test-portable test-brief \
 	test-colab models lab run check bench

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import results_table
 import tensorflow as tf
+import toc
 import torch
 
 from core.applications import __path__ as FOLDER
@@ -17,9 +19,7 @@ from tests.conftest import ROOT
 NAMES = sorted(
     path.stem for path in Path(FOLDER[0]).glob("[a-z]*.py")
 )
-CHAPTERS = sorted((ROOT / "book").glob("3[3-9]_*.ipynb")) + sorted(
-    (ROOT / "book").glob("4[0-9]_*.ipynb")
-)
+CHAPTERS = toc.chapters("Applications")
 
 
 def module(path):
@@ -31,7 +31,6 @@ def module(path):
 
 
 STARTERS = module(ROOT / "book" / "models" / "starters.py")
-TABLE = module(ROOT / "book" / "_ext" / "results_table.py")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,7 +74,7 @@ def test_the_start_in_both_frameworks(name):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_keeps_its_results(path):
-    (name, outcomes), *more = TABLE.stored(path)
+    (name, outcomes), *more = results_table.stored(path)
     assert name and not more
     for framework in ("PyTorch", "TensorFlow"):
         own = [o for o in outcomes if o.framework == framework]
@@ -89,5 +88,5 @@ def test_a_chapter_keeps_its_results(path):
 
 
 def test_the_page_lists_the_chapters():
-    table = TABLE.table(ROOT / "book")
+    table = results_table.table()
     assert all(f"]({path.name})" in table for path in CHAPTERS)

@@ -11,6 +11,7 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from toc import chapters
 
 from core.results import HEADER, MIME, Outcome
 from core.show import markdown_table
@@ -28,10 +29,10 @@ def stored(path):
                 ]
 
 
-def table(folder):
-    """The Markdown table of all chapters in a folder, in their order."""
+def table():
+    """The Markdown table of all chapters, in their order."""
     rows = []
-    for path in sorted(Path(folder).glob("[0-9]*.ipynb")):
+    for path in chapters():
         for name, outcomes in stored(path):
             rows += [
                 [f"[{name}]({path.name})" if i == 0 else "", *outcome.row()]
@@ -43,10 +44,9 @@ def table(folder):
 class ResultsTable(Directive):
     def run(self):
         env = self.state.document.settings.env
-        folder = Path(env.doc2path(env.docname)).parent
         env.note_reread()  # whatever chapter changes
         node = nodes.Element()
-        lines = StringList(table(folder).splitlines(), source=env.docname)
+        lines = StringList(table().splitlines(), source=env.docname)
         self.state.nested_parse(lines, self.content_offset, node)
         for found in node.findall(nodes.table):
             found["classes"].append("results")

@@ -1,6 +1,6 @@
 """Execute notebooks in place and store what does not change between runs.
 
-    python book/_ext/run_notebook.py book/01_source_documents.ipynb ...
+    python book/_ext/run_notebook.py book/source_documents.ipynb ...
 """
 
 import sys
@@ -43,6 +43,6 @@ def run(path):
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
-        sys.exit("usage: make run CH=book/NN_topic.ipynb")
+        sys.exit("usage: make run CH=book/topic.ipynb")
     for argument in sys.argv[1:]:
         run(Path(argument))
