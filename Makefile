@@ -111,8 +111,13 @@ models: install
 	$(PY) book/models/long_text.py
 	$(PY) book/models/speech.py
 
+# Opens with the contents; the settings beside the script that writes them show
+# Markdown as a page and not as its source.
 lab: install
-	cd book && $(abspath $(VENV))/bin/jupyter lab
+	$(PY) book/_ext/contents.py
+	cd book && JUPYTER_CONFIG_PATH=$(CURDIR)/book/_ext \
+		$(abspath $(VENV))/bin/jupyter lab \
+		--LabApp.default_url=/lab/tree/contents.md
 
 run: install
 	$(PY) book/_ext/run_notebook.py $(CH)

@@ -9,6 +9,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import contents
 import pytest
 import toc
 import yaml
@@ -59,6 +60,12 @@ def test_chapters_are_in_the_toc():
 def test_names_have_no_number():
     """An address stays when a chapter is put before it."""
     assert not [path.name for path in CHAPTERS if path.name[0].isdigit()]
+
+
+def test_the_contents_page():
+    assert contents.PAGE.read_text() == contents.page(), (
+        "python book/_ext/contents.py writes it"
+    )
 
 
 def test_the_kernel(chapter):
