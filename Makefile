@@ -123,10 +123,10 @@ run: install
 	$(PY) book/_ext/run_notebook.py $(CH)
 
 check: install
-	$(PY) -m ruff check core tests book benchmarks
+	$(PY) -m ruff check core tests book
 	$(PY) -m pytest -q tests/test_notebooks.py tests/test_layers.py \
 		tests/test_mirror.py
 
 # Alone on the machine: what else runs is measured too.
 bench: install
-	$(PY) -m benchmarks.run
+	$(PY) -m tests.benchmarks.run

@@ -10,15 +10,15 @@ import pytest
 import core.parity  # noqa: F401  first: it sets up both frameworks
 
 # isort: split
-from benchmarks import grpo_pt, grpo_tf, measure, models, page, roofline
 from core.pt import checkpoints as pt_checkpoints
 from core.tf import checkpoints as tf_checkpoints
+from tests.benchmarks import grpo_pt, grpo_tf, measure, models, page, roofline
 
 
 @pytest.fixture(scope="module")
 def results(root):
     """What `make bench` stored."""
-    return json.loads((root / "benchmarks/results.json").read_text())
+    return json.loads((root / "tests/benchmarks/results.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the processor could do: python -m benchmarks.roofline
+"""What the processor could do: python -m tests.benchmarks.roofline
 
 The measured rate of a matrix product, and the operations of a token: their
 quotient is the number of tokens per second that no sampler can exceed whose
@@ -11,8 +11,8 @@ import time
 
 import torch
 
-from benchmarks.measure import ROUNDS, THREADS, entry, report
-from benchmarks.models import CONFIG, GROUP, LAST, PROMPT
+from tests.benchmarks.measure import ROUNDS, THREADS, entry, report
+from tests.benchmarks.models import CONFIG, GROUP, LAST, PROMPT
 
 SHAPES = [(b, 128, 512) for b in (8, 64, 256)] + [(1024, 1024, 1024)]
 

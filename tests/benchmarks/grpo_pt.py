@@ -1,19 +1,19 @@
-"""One GRPO step in TensorFlow, put together from core's functions.
+"""One GRPO step in PyTorch, put together from core's functions.
 
 N prompts, G completions of each, B = N G rows, T completion length.
 """
 
 from __future__ import annotations
 
-import tensorflow as tf
+import torch
 
-from benchmarks.models import CONFIG, GROUP
+from core.pt.logprobs import kl_k3
+from core.pt.losses import aggregate, clipped_surrogate, policy_ratio
+from core.pt.models import GPT
+from core.pt.rollout import sample
+from core.pt.trainers import adam
 from core.returns import group_advantages
-from core.tf.logprobs import kl_k3
-from core.tf.losses import aggregate, clipped_surrogate, policy_ratio
-from core.tf.models import GPT
-from core.tf.rollout import sample
-from core.tf.trainers import adam
+from tests.benchmarks.models import CONFIG, GROUP
 
 
 class GRPO:
@@ -27,7 +27,7 @@ class GRPO:
         self.reference = GPT(CONFIG, dtype=dtype)
         self.beta, self.clip = beta, clip
         self.optimizer = adam(self.policy)
-        self.rate = tf.constant(rate, tf.float64)
+        self.optimizer.param_groups[0]["lr"] = rate
 
     def step(self, prompts, scores, max_length, noise=None, eos_id=None,
              seed=None):
@@ -44,34 +44,24 @@ class GRPO:
         )
         advantages = group_advantages(scores, GROUP, scale=True)[:, None]
         advantages = advantages.repeat(max_length, 1).astype(old.dtype)
-        loss = self.update(*map(tf.constant, (
+        loss = self.loss(*map(torch.from_numpy, (
             prompts, completions, mask, old, advantages
         )), full=eos_id is None)
-        return float(loss), int(mask.sum())
-
-    @tf.function  # without XLA, for which each number of tokens is a program
-    def update(self, prompts, completions, mask, old, advantages, full):
-        """One clipped Adam step."""
-        with tf.GradientTape() as tape:
-            loss = self.loss(
-                prompts, completions, mask, old, advantages, full
-            )
-        variables = self.optimizer.variables
-        gradients = [
-            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
-            for g, v in zip(tape.gradient(loss, variables), variables)
-        ]
-        gradients, _ = tf.clip_by_global_norm(gradients, 1.0)
-        self.optimizer.apply(gradients, self.rate)
-        return loss
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.item(), int(mask.sum())
 
     def loss(self, prompts, completions, mask, old, advantages, full):
         """Mean over sequences of the mean over tokens; all (B, T)."""
         inputs = prompts, completions, None if full else mask
-        reference = tf.stop_gradient(self.reference.evaluate(*inputs)[0])
+        with torch.no_grad():
+            reference = self.reference.evaluate(*inputs)[0]
         logprobs = self.policy.evaluate(*inputs)[0]
         gain = clipped_surrogate(
             policy_ratio(logprobs, old, mask, "token"), advantages,
             self.clip, self.clip,
         ) - self.beta * kl_k3(logprobs, reference)
         return -aggregate(gain, mask, "sequence_mean")
+

@@ -1,4 +1,4 @@
-"""Where the time goes: python -m benchmarks.profiles
+"""Where the time goes: python -m tests.benchmarks.profiles
 
 The operations of one run under PyTorch's profiler, ours and transformers',
 and the parts of a GRPO step in TensorFlow, whose sampling is one program.
@@ -14,14 +14,14 @@ import tensorflow as tf
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks import grpo_pt, grpo_tf, models
-from benchmarks.measure import THREADS, alternate, entry, report
-from benchmarks.sampling import sides
 from core.pt.checkpoints import get_weights
 from core.pt.models import GPT
 from core.pt.rollout import sample
 from core.returns import group_advantages
 from core.tf.rollout import sample as sample_in_tensorflow
+from tests.benchmarks import grpo_pt, grpo_tf, models
+from tests.benchmarks.measure import THREADS, alternate, entry, report
+from tests.benchmarks.sampling import sides
 
 BATCH = 128
 ROWS = 8  # operations listed

@@ -1,4 +1,4 @@
-"""One fresh process: python -m benchmarks.memory SIDE
+"""One fresh process: python -m tests.benchmarks.memory SIDE
 
 SIDE is pytorch, tensorflow, trl or trl-default (activation checkpointing on).
 Three GRPO steps at 16 + 48 tokens; reports the first step's seconds and
@@ -12,8 +12,8 @@ import resource
 import sys
 import time
 
-from benchmarks import models
-from benchmarks.measure import THREADS
+from tests.benchmarks import models
+from tests.benchmarks.measure import THREADS
 
 BATCH, STEPS = 128, 3
 
@@ -31,13 +31,13 @@ def own(side):
     if side == "tensorflow":
         import tensorflow as tf
 
-        from benchmarks.grpo_tf import GRPO
+        from tests.benchmarks.grpo_tf import GRPO
 
         tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     else:
         import torch
 
-        from benchmarks.grpo_pt import GRPO
+        from tests.benchmarks.grpo_pt import GRPO
 
         torch.set_num_threads(THREADS)
     imported, seconds = peak(), []
@@ -54,9 +54,9 @@ def trl(side):
     import torch
     from transformers import GPT2LMHeadModel  # noqa: F401  loads lazily
 
-    from benchmarks.grpo_trl import train
     from core.pt.checkpoints import get_weights
     from core.pt.models import GPT
+    from tests.benchmarks.grpo_trl import train
 
     torch.set_num_threads(THREADS)
     imported = peak()

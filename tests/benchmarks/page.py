@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-BOOK = Path(__file__).parents[1] / "book"
+BOOK = Path(__file__).parents[2] / "book"
 PAGE, FIGURE = BOOK / "benchmarks.md", BOOK / "benchmarks.svg"
 NAMES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow",
          "trl": "TRL", "trl-default": "TRL, recomputing"}
@@ -30,8 +30,8 @@ prompts of {prompt} tokens, the same lengths and {threads} threads. They take
 turns within one process, and each number is the median of its rounds; a
 ratio is the quotient of two medians. Compilation happens before the rounds
 that count. OpenMP's threads wait as they do where nobody sets
-`OMP_WAIT_POLICY`: they spin before they sleep. `benchmarks/results.json` has
-every round.
+`OMP_WAIT_POLICY`: they spin before they sleep.
+`tests/benchmarks/results.json` has every round.
 """
 
 SAMPLING = """\
@@ -144,7 +144,7 @@ def render(results):
 
 def introduction(results):
     """What was measured, and on what machine."""
-    from benchmarks.models import CONFIG, PROMPT
+    from tests.benchmarks.models import CONFIG, PROMPT
 
     machine = results["machine"]
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())

@@ -1,4 +1,4 @@
-"""Sampling against `generate`: python -m benchmarks.sampling SIDE
+"""Sampling against `generate`: python -m tests.benchmarks.sampling SIDE
 
 SIDE is pytorch or tensorflow.  48 tokens after 16, no end before, from the
 full distribution; each side draws its own noise.
@@ -12,8 +12,8 @@ import sys
 import numpy as np
 import torch
 
-from benchmarks import models
-from benchmarks.measure import THREADS, alternate, entry, report
+from tests.benchmarks import models
+from tests.benchmarks.measure import THREADS, alternate, entry, report
 
 BATCHES = (8, 64, 256)
 TARGETS = {  # least ratio against transformers and KerasHub

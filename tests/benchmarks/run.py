@@ -15,8 +15,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import page
-from benchmarks.measure import THREADS, entry
+from tests.benchmarks import page
+from tests.benchmarks.measure import THREADS, entry
 
 RESULTS = Path(__file__).parent / "results.json"
 SCRIPTS = (
@@ -59,9 +59,9 @@ def run(script, **setting):
         "HF_HUB_OFFLINE": "1", "KERAS_BACKEND": "tensorflow",
     } | setting
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *side],
+        [sys.executable, "-m", f"tests.benchmarks.{name}", *side],
         env=environment, capture_output=True, text=True, check=False,
-        cwd=RESULTS.parents[1],
+        cwd=RESULTS.parents[2],
     )
     if done.returncode:
         raise RuntimeError(f"{script}: {done.stderr[-3000:]}")

@@ -70,5 +70,5 @@ def drawn(kind, ours, theirs):
 
 
 def report(entries):
-    """Print entries as the last line, where `benchmarks.run` reads them."""
+    """Print entries as the last line, where `run` reads them."""
     print(json.dumps(entries), flush=True)

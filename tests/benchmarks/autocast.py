@@ -1,4 +1,4 @@
-"""bfloat16 where the processor has it: python -m benchmarks.autocast
+"""bfloat16 where the processor has it: python -m tests.benchmarks.autocast
 
 The cost of a loss and its gradient with and without autocast, and how far
 log-probabilities are then from TensorFlow's, which stay in float32.
@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 import torch
 
-from benchmarks import models
-from benchmarks.measure import THREADS, alternate, entry, report
 from core.pt.checkpoints import get_weights
 from core.pt.models import GPT
 from core.tf.models import GPT as GPTInTensorFlow
+from tests.benchmarks import models
+from tests.benchmarks.measure import THREADS, alternate, entry, report
 
 BATCH = 128
 

@@ -1,4 +1,4 @@
-"""How sampling grows with length and batch: python -m benchmarks.growth SIDE
+"""Sampling over length and batch: python -m tests.benchmarks.growth SIDE
 
 SIDE is pytorch or tensorflow.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import models
-from benchmarks.measure import alternate, entry, report
-from benchmarks.sampling import ours, sides
+from tests.benchmarks import models
+from tests.benchmarks.measure import alternate, entry, report
+from tests.benchmarks.sampling import ours, sides
 
 LENGTHS = (8, 16, 32, 64, 112)  # at B = 64
 BATCHES = (8, 16, 32, 64, 128, 256)  # 48 tokens

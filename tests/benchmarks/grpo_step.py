@@ -1,4 +1,4 @@
-"""A GRPO step against TRL's: python -m benchmarks.grpo_step SIDE
+"""A GRPO step against TRL's: python -m tests.benchmarks.grpo_step SIDE
 
 SIDE is pytorch or tensorflow.  16 prompts of 16 tokens, 8 completions each,
 reference model, one update; completions of 8 and 48 tokens, and such as end
@@ -14,9 +14,9 @@ import time
 import numpy as np
 import torch
 
-from benchmarks import models
-from benchmarks.grpo_trl import train
-from benchmarks.measure import ROUNDS, THREADS, entry, report
+from tests.benchmarks import models
+from tests.benchmarks.grpo_trl import train
+from tests.benchmarks.measure import ROUNDS, THREADS, entry, report
 
 BATCH = 128
 WARM_UP = 2
@@ -63,7 +63,7 @@ def load(framework):
         tf.config.threading.set_intra_op_parallelism_threads(THREADS)
         name = "tf"
     return (
-        importlib.import_module(f"benchmarks.grpo_{name}"),
+        importlib.import_module(f"tests.benchmarks.grpo_{name}"),
         importlib.import_module(f"core.{name}.checkpoints").get_weights,
     )
 

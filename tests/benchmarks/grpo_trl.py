@@ -18,7 +18,7 @@ from transformers import (
 )
 from trl import GRPOConfig, GRPOTrainer
 
-from benchmarks.models import CONFIG, EOS, GROUP, PROMPT
+from tests.benchmarks.models import CONFIG, EOS, GROUP, PROMPT
 
 
 class Rounds(TrainerCallback):
