@@ -104,10 +104,8 @@ test-portable: install
 	$(PORTABLE) $(NBVAL) $(CHAPTERS)
 
 models: install
-	$(PY) book/models/make.py
-	$(PY) book/models/starters.py
-	$(PY) book/models/long_text.py
-	$(PY) book/models/speech.py
+	cd book && for name in make starters long_text speech; do \
+		$(abspath $(PY)) -m models.$$name || exit 1; done
 
 lab: install
 	cd book && $(abspath $(VENV))/bin/jupyter lab

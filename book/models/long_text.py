@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.applications import long_text
+from applications import long_text
 from core.pt import checkpoints
 from core.pt.models import LSTMPolicy
 from core.pt.rollout import rollout
@@ -25,7 +25,7 @@ license: mit
 # The LSTM of the chapter on long text
 
 Made by `make models` (`book/models/long_text.py`) from
-`core/applications/long_text.py`, whose `tokenizer()` it needs.
+`book/applications/long_text.py`, whose `tokenizer()` it needs.
 
 - **Architecture**: `LSTMPolicy`, {hidden_dim} wide, embedding {embedding_dim}
   wide; {parameters:,} parameters.

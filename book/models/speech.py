@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core import metrics, pretraining
-from core.applications import speech
+from applications import metrics, speech
+from applications.speech_pt import SpeechPolicy, WordSpotter
+from core import pretraining
 from core.pt import checkpoints
 from core.pt.rollout import rollout
-from core.pt.speech import SpeechPolicy, WordSpotter
 from core.pt.trainers import SupervisedTrainer
 
 FOLDER = Path(__file__).resolve().parent / "speech"
@@ -26,7 +26,7 @@ license: mit
 # The networks of the chapter on speech
 
 Made by `make models` (`book/models/speech.py`) from the recordings in
-`book/data/speech`; `core/applications/speech.py` has the tokenizer.
+`book/data/speech`; `book/applications/speech.py` has the tokenizer.
 
 - **Architecture**: `start.safetensors`, a `SpeechPolicy`: windows of 8
   frames, an LSTM from each end, a decoder with attention,

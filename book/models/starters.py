@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core import pretraining, rewards
-from core.applications import (
+from applications import (
     arithmetic,
     dialogue,
     long_text,
@@ -23,6 +22,7 @@ from core.applications import (
     summarisation,
     translation,
 )
+from core import pretraining, rewards
 from core.pt import pretrained
 from core.pt.models import GPT
 from core.pt.rollout import rollout

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core import metrics, rewards
+from applications import metrics
+from core import rewards
 from core.envs import BatchedEnvironment
 from core.text import WordTokenizer, split_words
 from core.types import SupervisedConfig
@@ -28,7 +29,7 @@ SPLITS = {"train": 40000, "test": 400}  # reports in each
 SENTENCES = 3
 MAX_LENGTH = 18  # tokens of a headline with its EOS; references have 17
 CUE = "→"  # the last token of a prompt: now comes the headline
-DATA = Path(__file__).parents[2] / "book" / "data" / "summarisation"
+DATA = Path(__file__).resolve().parents[1] / "data" / "summarisation"
 PLACES = tuple(
     "Arnholm Belsund Corvik Dunmere Elsby Farholm Grimsund Hallvik Istead "
     "Kelmere Lornby Marsund".split()

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from core import metrics, rewards
+from applications import metrics
+from core import rewards
 from core.envs import BatchedEnvironment
 from core.text import WordTokenizer, split_words
 from core.types import SupervisedConfig

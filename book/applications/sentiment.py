@@ -2,7 +2,7 @@
 
 The reviews and phrases are hand-written (`book/data/sentiment`).  The
 generator is the book's GPT: it completes the beginnings of the reviews of
-`core.grammar`, which also knows what such a review means.
+`grammar`, which also knows what such a review means.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core import grammar, pretraining, rewards
+from applications import grammar
+from core import pretraining, rewards
 from core.envs import BatchedEnvironment
 
-FOLDER = Path(__file__).parents[2] / "book" / "data" / "sentiment"
+FOLDER = Path(__file__).resolve().parents[1] / "data" / "sentiment"
 LABELS = ("negative", "positive")  # a label's number is its place
 TOPICS = ("food", "hotel", "film", "book", "phone", "delivery")
 LANGUAGES = ("en", "zh")
@@ -158,7 +159,7 @@ def environment(split, tokenizer, score):
 
 
 def meaning(text):
-    """What an English review of `core.grammar` means: 1 for, 0 against.
+    """What an English review of `grammar` means: 1 for, 0 against.
 
     None for a text that is no single review of the grammar.
 

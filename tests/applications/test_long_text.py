@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from core.applications import long_text
+from applications import long_text
 from core.pt import checkpoints
 from core.pt import pretrained as pt_pretrained
 from core.pt import rollout as pt_rollout

@@ -1,17 +1,16 @@
 """Reports and headlines: the splits, the salience, the rewards, the start."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core import metrics
-from core.applications import summarisation as task
+from applications import metrics
+from applications import summarisation as task
 from core.pt import pretrained as pt_pretrained
 from core.pt.rollout import rollout as pt_rollout
 from core.text import split_words
 
-START = Path(task.DATA).parents[1] / "models" / "summarisation"
+START = task.DATA.parents[1] / "models" / "summarisation"
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
-"""core.results: intervals, what counts as improved, what a page can read."""
+"""applications.results: intervals, what improved, what a page can read."""
 
 import doctest
 
 import numpy as np
 import pytest
 
-from core import results
-from core.results import MIME, Outcome, Results
+from applications import results
+from applications.results import MIME, Outcome, Results
 
 
 def outcome(values=(0.5, 0.6, 0.7), start=0.3, **options):

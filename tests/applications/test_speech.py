@@ -5,11 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from core import metrics
-from core.applications import speech
+from applications import metrics, speech
+from applications import speech_pt as pt_speech
+from applications import speech_tf as tf_speech
 from core.envs import BatchedEnvironment
-from core.pt import speech as pt_speech
-from core.tf import speech as tf_speech
 from tests.both import BOTH
 
 MODELS = {"pt": pt_speech, "tf": tf_speech}

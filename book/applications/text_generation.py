@@ -13,7 +13,8 @@ import re
 
 import numpy as np
 
-from core import grammar, metrics, pretraining
+from applications import grammar, metrics
+from core import pretraining
 from core.envs import BatchedEnvironment
 from core.types import SupervisedConfig
 

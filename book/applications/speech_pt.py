@@ -9,11 +9,14 @@ width, H hidden width.
 
 from __future__ import annotations
 
-import keras
-import numpy as np
-import tensorflow as tf
+import core.pt  # noqa: F401  decides what is loaded first
 
-from core.tf.models import (
+# isort: split
+import torch
+from torch import nn
+from torch.nn import functional
+
+from core.pt.models import (
     Policy,
     _attend,
     _check,
@@ -26,7 +29,7 @@ SPAN, STRIDE = 8, 2  # frames that the policy sees at once, and its step
 WORD = 14  # frames that the spotter sees at once
 
 
-class SpeechPolicy(keras.Model):
+class SpeechPolicy(nn.Module):
     """An encoder of frames and an attending decoder of tokens.
 
     A layer looks at 8 frames at a time and moves on by two; two LSTMs read
@@ -48,24 +51,19 @@ class SpeechPolicy(keras.Model):
     def __init__(self, vocab_size, frames, embedding_dim=32, hidden_dim=64,
                  seed=0, dtype="float32"):
         _check(vocab_size, embedding_dim, hidden_dim, dtype)
-        super().__init__(dtype=dtype)
+        super().__init__()
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
-        self.frames = _table(frames, dtype)
-        self.embedding = keras.layers.Embedding(
-            vocab_size, embedding_dim, dtype=dtype
-        )
-        self.inner = keras.layers.Dense(hidden_dim, dtype=dtype)
-        self.ahead = _lstm(hidden_dim // 2, dtype)
-        self.back = _lstm(hidden_dim // 2, dtype)
-        self.lstm = _lstm(hidden_dim, dtype)
-        self.lstm.build((None, None, embedding_dim + hidden_dim))
-        self.policy_head = keras.layers.Dense(vocab_size, dtype=dtype)
-        self.value_head = keras.layers.Dense(1, dtype=dtype)
-        _fill(self, seed)
+        self.register_buffer("frames", _table(frames), persistent=False)
+        self.embedding = nn.Embedding(vocab_size, embedding_dim)
+        self.inner = nn.Linear(SPAN * self.frames.shape[2], hidden_dim)
+        self.ahead = _lstm(hidden_dim, hidden_dim // 2)
+        self.back = _lstm(hidden_dim, hidden_dim // 2)
+        self.lstm = _lstm(embedding_dim + hidden_dim, hidden_dim)
+        self.policy_head = nn.Linear(2 * hidden_dim, vocab_size)
+        self.value_head = nn.Linear(2 * hidden_dim, 1)
+        _fill(self, seed, dtype)
 
-    _compiled = False  # by XLA while it samples
-
-    def call(self, ids, attention_mask=None):
+    def forward(self, ids, attention_mask=None):
         """Logits of the next token and value of the state, at each position.
 
         Args:
@@ -77,11 +75,11 @@ class SpeechPolicy(keras.Model):
 
     def listen(self, prompts):
         """The encoder's states of recordings (N, 1): (N, (F - 6) // 2, H)."""
-        frames = tf.gather(self.frames, prompts[:, 0])
-        heard = tf.nn.relu(self.inner(_windows(frames, SPAN, STRIDE)))
-        ahead = self.ahead(heard)[0]
-        back = self.back(tf.reverse(heard, [1]))[0]
-        return tf.concat([ahead, tf.reverse(back, [1])], axis=2)
+        windows = _windows(self.frames[prompts[:, 0]], SPAN, STRIDE)
+        heard = functional.relu(self.inner(windows))
+        ahead, _ = self.ahead(heard)
+        back, _ = self.back(heard.flip(1))
+        return torch.cat([ahead, back.flip(1)], dim=2)
 
     def score(self, prompts, completions, prompt_mask=None):
         """Logits and values of the states in which completions were chosen.
@@ -95,14 +93,14 @@ class SpeechPolicy(keras.Model):
         Raises: ValueError for an empty prompt.
         """
         group_size = _group_size(prompts, completions)
-        memory = tf.repeat(self.listen(prompts), group_size, axis=0)
+        memory = self.listen(prompts).repeat_interleave(group_size, dim=0)
         return self._write(memory, completions[:, :-1])
 
     evaluate = Policy.evaluate  # reads any `score`
 
     def start(self, prompts, max_length, prompt_mask=None, group_size=1):
         """Hear the prompts (N, 1): logits of token 0 (B, V) and the state."""
-        memory = tf.repeat(self.listen(prompts), group_size, axis=0)
+        memory = self.listen(prompts).repeat_interleave(group_size, dim=0)
         state, bos = self._begin(memory)
         return self.step(bos, state)
 
@@ -114,22 +112,23 @@ class SpeechPolicy(keras.Model):
     def keep(self, state, rows):
         """The state of some rows (int tensor), to go on with them alone."""
         lstm, mixed, memory = state
-        lstm = [tf.gather(part, rows) for part in lstm]
-        return lstm, tf.gather(mixed, rows), tf.gather(memory, rows)
+        lstm = tuple(part[:, rows] for part in lstm)
+        return lstm, mixed[rows], memory[rows]
 
     def _begin(self, memory):
         """The state before the first token, and BOS (B,)."""
-        zeros = tf.zeros_like(memory[:, 0])
-        bos = tf.ones_like(zeros[:, 0], dtype=tf.int64)
-        return ([zeros, zeros], zeros, memory), bos
+        batch, _, width = memory.shape
+        zeros = memory.new_zeros(batch, width)
+        bos = torch.ones(batch, dtype=torch.int64, device=memory.device)
+        return ((zeros[None], zeros[None]), zeros, memory), bos
 
     def _turn(self, tokens, state):
         """Read a token, attend: features (B, 2H) and the new state."""
         lstm, mixed, memory = state
-        read = tf.concat([self.embedding(tokens), mixed], axis=1)
-        hidden, lstm = self.lstm.cell(read, lstm)
-        mixed = _attend(hidden[:, None], memory, True)[:, 0]
-        features = tf.concat([hidden, mixed], axis=1)
+        read = torch.cat([self.embedding(tokens), mixed], dim=1)
+        hidden, lstm = self.lstm(read[:, None], lstm)
+        mixed = _attend(hidden, memory, hidden.new_ones(1, 1) > 0)[:, 0]
+        features = torch.cat([hidden[:, 0], mixed], dim=1)
         return features, (lstm, mixed, memory)
 
     def _write(self, memory, tokens):
@@ -137,14 +136,14 @@ class SpeechPolicy(keras.Model):
         state, bos = self._begin(memory)
         features, state = self._turn(bos, state)
         rows = [features]
-        for column in tf.unstack(tokens, axis=1):
+        for column in tokens.unbind(1):
             features, state = self._turn(column, state)
             rows.append(features)
-        features = tf.stack(rows, axis=1)
+        features = torch.stack(rows, dim=1)
         return self.policy_head(features), self.value_head(features)[..., 0]
 
 
-class WordSpotter(keras.Model):
+class WordSpotter(nn.Module):
     """Which words are heard, in whatever order: a judge of sound alone.
 
     A network with one hidden layer looks at 14 frames at a time; the odds of
@@ -161,39 +160,38 @@ class WordSpotter(keras.Model):
     def __init__(self, vocab_size, frames, hidden_dim=64, seed=0,
                  dtype="float32"):
         _check(vocab_size, 1, hidden_dim, dtype)
-        super().__init__(dtype=dtype)
+        super().__init__()
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
-        self.frames = _table(frames, dtype)
-        self.inner = keras.layers.Dense(hidden_dim, dtype=dtype)
-        self.outer = keras.layers.Dense(vocab_size, dtype=dtype)
-        _fill(self, seed)
+        self.register_buffer("frames", _table(frames), persistent=False)
+        self.inner = nn.Linear(WORD * self.frames.shape[2], hidden_dim)
+        self.outer = nn.Linear(hidden_dim, vocab_size)
+        _fill(self, seed, dtype)
 
-    def call(self, prompts):
+    def forward(self, prompts):
         """Recordings (N, 1) to (N, V, 2): logits of "not heard", "heard".
 
         The first is 0, so that the second is the log-odds, in nats.
         """
-        windows = _windows(tf.gather(self.frames, prompts[:, 0]), WORD, 1)
-        hidden = tf.nn.relu(self.inner(windows))
-        odds = tf.reduce_max(self.outer(hidden), axis=1)
-        return tf.stack([tf.zeros_like(odds), odds], axis=2)
+        windows = _windows(self.frames[prompts[:, 0]], WORD, 1)
+        hidden = functional.relu(self.inner(windows))
+        odds = self.outer(hidden).amax(dim=1)
+        return torch.stack([torch.zeros_like(odds), odds], dim=2)
 
 
-def _table(frames, dtype):
+def _table(frames):
     """Frames as a tensor; ValueError where they are none."""
-    if np.ndim(frames) != 3 or frames.shape[1] < WORD:
+    frames = torch.as_tensor(frames)
+    if frames.ndim != 3 or frames.shape[1] < WORD:
         raise ValueError(
             f"frames: expected (N, F, M) with F at least {WORD}, "
-            f"got {np.shape(frames)}"
+            f"got {tuple(frames.shape)}"
         )
-    if not np.isfinite(frames).all():
+    if not torch.isfinite(frames).all():
         raise ValueError("frames: expected finite numbers")
-    return tf.constant(frames, dtype)
+    return frames
 
 
 def _windows(frames, span, stride):
     """(N, F, M) to windows of `span` frames, (N, 1 + (F - span) // stride,
     span · M), the frames of each one after the other."""
-    count = 1 + (frames.shape[1] - span) // stride
-    parts = [frames[:, i : i + stride * count : stride] for i in range(span)]
-    return tf.concat([part[:, :count] for part in parts], axis=2)
+    return frames.unfold(1, span, stride).transpose(2, 3).flatten(2)

@@ -1,4 +1,4 @@
-"""core.metrics: hand-worked values, the libraries' own, and bad input."""
+"""applications.metrics: values by hand, the libraries' own, and bad input."""
 
 import doctest
 from functools import partial
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import metrics
+from applications import metrics
 
 SINGLE = {
     "bleu": metrics.bleu, "bleu zh": partial(metrics.bleu, language="zh"),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from applications import personal
 from core import rewards
-from core.applications import personal
 from core.pt import pretrained as pt_pretrained
 from tests.conftest import ROOT
 

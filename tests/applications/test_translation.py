@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core import metrics, rewards
-from core.applications import translation
+from applications import metrics, translation
+from core import rewards
 from core.text import split_words
 
 SPLITS = tuple(translation.SIZES)

@@ -1,21 +1,19 @@
 """Reviews, their batches, and the generator's environment."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rapidfuzz import fuzz, process
 
-from core import grammar
-from core.applications import sentiment
+from applications import grammar, sentiment
 from core.pt import pretrained as pt_pretrained
 from core.pt.rollout import rollout as pt_rollout
 from core.text import PretrainedTokenizer
 from core.tf import pretrained as tf_pretrained
 from core.tf.rollout import rollout as tf_rollout
 
-MODELS = Path(__file__).parents[1] / "book" / "models"
+MODELS = sentiment.FOLDER.parents[1] / "models"
 SIZES = {"train": 30, "validation": 4, "test": 6}  # of each combination
 
 

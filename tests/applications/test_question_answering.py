@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core import metrics
-from core.applications import question_answering as qa
+from applications import metrics
+from applications import question_answering as qa
 
 FACTS = (("Ann", "New York"), ("Ida", qa.NOWHERE), ("Mia", "San Juan"),
          ("cook", "Mia"), ("nurse", "Ida"))

@@ -1,7 +1,7 @@
 """Spoken commands, such as "call three five nine": log-mel in, text out.
 
-A prompt is the number of a recording, and a policy of `core.pt.speech` or
-`core.tf.speech` looks its frames up.  The recordings were made by
+A prompt is the number of a recording, and a policy of `speech_pt` or
+`speech_tf` looks its frames up.  The recordings were made by
 book/data/speech/make.py and are read from that folder.
 """
 
@@ -20,7 +20,7 @@ from core.envs import BatchedEnvironment
 from core.text import SPECIALS, WordTokenizer
 from core.types import SupervisedConfig
 
-FOLDER = Path(__file__).resolve().parents[2] / "book" / "data" / "speech"
+FOLDER = Path(__file__).resolve().parents[1] / "data" / "speech"
 SPLITS = ("train", "test")
 RATE = 16_000  # samples per second
 WINDOW, HOP = 800, 400  # samples: 50 ms, every 25 ms

@@ -13,7 +13,8 @@ from functools import cache, partial
 
 import numpy as np
 
-from core import metrics, rewards
+from applications import metrics
+from core import rewards
 from core.envs import BatchedEnvironment
 from core.text import WordTokenizer
 from core.types import SupervisedConfig

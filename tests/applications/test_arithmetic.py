@@ -5,8 +5,8 @@ from math import comb
 import numpy as np
 import pytest
 
-from core import metrics, rewards
-from core.applications import arithmetic
+from applications import arithmetic, metrics
+from core import rewards
 from core.pt import pretrained as pt_pretrained
 from tests.conftest import ROOT
 

@@ -1,4 +1,4 @@
-"""core.grammar: what it writes it can read, and it reads nothing else."""
+"""applications.grammar: what it writes it can read, and nothing else."""
 
 import doctest
 import re
@@ -11,8 +11,8 @@ from lark.exceptions import GrammarError
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from core import grammar
-from core.grammar import LANGUAGES, Parser, corpus
+from applications import grammar
+from applications.grammar import LANGUAGES, Parser, corpus
 
 PARSERS = {language: Parser(language) for language in LANGUAGES}
 

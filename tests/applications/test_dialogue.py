@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.applications import dialogue
+from applications import dialogue
 
 TOK = dialogue.tokenizer()
 GOAL = ("friday", "7pm", "four")

@@ -1,4 +1,4 @@
-"""core.applications.text_generation: prompts, verdicts and scores."""
+"""applications.text_generation: prompts, verdicts and scores."""
 
 from functools import partial
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core import grammar
-from core.applications import text_generation as task
+from applications import grammar
+from applications import text_generation as task
 from core.pt import pretrained as pt_pretrained
 from core.pt import rewards as pt_rewards
 from core.text import PretrainedTokenizer
