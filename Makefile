@@ -104,8 +104,9 @@ test-portable: install
 	$(PORTABLE) $(NBVAL) $(CHAPTERS)
 
 models: install
-	cd book && for name in make starters long_text speech; do \
-		$(abspath $(PY)) -m models.$$name || exit 1; done
+	cd book && for name in models.make applications.starters \
+			applications.long_text_lstm applications.speech_start; do \
+		$(abspath $(PY)) -m $$name || exit 1; done
 
 lab: install
 	cd book && $(abspath $(VENV))/bin/jupyter lab

@@ -16,7 +16,7 @@ from core.envs import BatchedEnvironment
 from core.text import CharTokenizer
 from core.types import SupervisedConfig
 
-# The supervised start that travels with the book (book/models/starters.py).
+# The supervised start that travels with the book (starters.py).
 MODEL = {"n_embd": 64, "n_layer": 2, "n_head": 4}
 SUPERVISED = SupervisedConfig(steps=300, learning_rate=2e-3, decay="none")
 BATCH_SIZE = 64

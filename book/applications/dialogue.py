@@ -37,7 +37,7 @@ OTHER_WORDS = 0.4  # chance of a value in other words
 UNSAID = 0.3  # chance of a slot to be left out of the opening
 CHANGES = 0.3  # share of users who change their mind
 
-# The supervised start that travels with the book (book/models/starters.py).
+# The supervised start that travels with the book (starters.py).
 MODEL = {"n_embd": 64, "n_layer": 2, "n_head": 4}
 SUPERVISED = SupervisedConfig(steps=900, learning_rate=2e-3)
 BATCH_SIZE = 64

@@ -9,11 +9,11 @@ on to the next chunk, or not.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
 
+from applications import Start
 from core import pretraining, rewards
 from core.envs import BatchedEnvironment
 from core.text import WordTokenizer
@@ -28,13 +28,8 @@ CREDITS = ("answer", "note", "token")
 LONGEST = 4  # chunks of a story that a training sees
 TELLS = 0.3  # share of sentences in which nothing changes hands
 
-# The supervised starts that travel with the book (book/models/starters.py):
-# of the reader of chunks, which still errs, and of the reader of all; and the
-# LSTM that reads all (book/models/long_text.py).
-MODEL = {"n_embd": 64, "n_layer": 2, "n_head": 4}
-SUPERVISED = SupervisedConfig(
-    steps=350, learning_rate=1e-3, warmup_steps=100, decay="none"
-)
+# The LSTM that reads all and travels with the book (long_text_lstm.py); the
+# other supervised starts stand behind what they learn from.
 BATCH_SIZE = 64
 LSTM = {"embedding_dim": 32, "hidden_dim": 128}
 LSTM_SUPERVISED = SupervisedConfig(
@@ -174,13 +169,21 @@ def of_one_length(rng):
         yield (ids,), targets, mask
 
 
-# The reader of all, in the form of an application with a start of its own.
-whole = SimpleNamespace(
-    __name__=__name__, environment=whole_environment, BATCH_SIZE=BATCH_SIZE,
-    MODEL=MODEL | {"n_positions": 256},  # of which training uses 57
-    SUPERVISED=replace(
-        SUPERVISED, steps=1500, learning_rate=2e-3, decay="cosine"
+# The reader of chunks, which still errs, and the reader of all.
+CHUNKS = Start(
+    environment, {"n_embd": 64, "n_layer": 2, "n_head": 4},
+    SupervisedConfig(
+        steps=350, learning_rate=1e-3, warmup_steps=100, decay="none"
     ),
+    BATCH_SIZE,
+)
+WHOLE = Start(
+    whole_environment,
+    CHUNKS.model | {"n_positions": 256},  # of which training uses 57
+    replace(
+        CHUNKS.supervised, steps=1500, learning_rate=2e-3, decay="cosine"
+    ),
+    BATCH_SIZE,
 )
 
 

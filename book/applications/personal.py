@@ -18,7 +18,7 @@ from core.envs import BatchedEnvironment
 from core.text import WordTokenizer
 from core.types import SupervisedConfig
 
-# The supervised start that travels with the book (book/models/starters.py).
+# The supervised start that travels with the book (starters.py).
 MODEL = {"n_embd": 64, "n_layer": 1, "n_head": 4}
 SUPERVISED = SupervisedConfig(steps=500, learning_rate=2e-3)
 BATCH_SIZE = 64

@@ -19,7 +19,7 @@ from core.envs import BatchedEnvironment
 from core.text import WordTokenizer
 from core.types import SupervisedConfig
 
-# The supervised start that travels with the book (book/models/starters.py).
+# The supervised start that travels with the book (starters.py).
 MODEL = {"n_embd": 64, "n_layer": 2, "n_head": 4}
 SUPERVISED = SupervisedConfig(steps=2200, learning_rate=2e-3, decay="none")
 BATCH_SIZE = 32

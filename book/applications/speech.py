@@ -44,7 +44,7 @@ COMMANDS = [  # each list is a choice
 ]
 LONGEST = max(map(len, COMMANDS))  # words
 
-# The networks that travel with the book (book/models/speech.py).
+# The networks that travel with the book (speech_start.py).
 MODEL = {"embedding_dim": 32, "hidden_dim": 64}
 SUPERVISED = SupervisedConfig(steps=1500, learning_rate=3e-3)
 SPOTTER = {"hidden_dim": 64}

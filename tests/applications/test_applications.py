@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import torch
 
+from applications import starters
 from core.pt import pretrained as pt_pretrained
 from core.tf import pretrained as tf_pretrained
 from tests.conftest import ROOT
@@ -29,7 +30,6 @@ def module(path):
     return found
 
 
-STARTERS = module(ROOT / "book" / "models" / "starters.py")
 TABLE = module(ROOT / "book" / "_ext" / "results_table.py")
 
 
@@ -40,22 +40,22 @@ def test_a_data_card(name):
         assert word in card, word
 
 
-@pytest.mark.parametrize("name", STARTERS.APPLICATIONS)
+@pytest.mark.parametrize("name", starters.STARTS)
 def test_the_start_is_as_good_as_it_says(name):
     folder = ROOT / "book" / "models" / name
     kept = json.loads((folder / "evaluation.json").read_text())
-    held_out = STARTERS.APPLICATIONS[name].environment("test")
+    held_out = starters.STARTS[name].environment("test")
     model = pt_pretrained.load(folder)
-    found = STARTERS.evaluation(model, held_out)
+    found = starters.evaluation(model, held_out)
     assert found["held_out"] == kept["held_out"]
     assert found["exact"] == pytest.approx(kept["exact"], abs=0.01)
     assert f"{kept['exact']:.1%}" in (folder / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", STARTERS.APPLICATIONS)
+@pytest.mark.parametrize("name", starters.STARTS)
 def test_the_start_in_both_frameworks(name):
     folder = ROOT / "book" / "models" / name
-    env = STARTERS.APPLICATIONS[name].environment("test")
+    env = starters.STARTS[name].environment("test")
     rows = np.arange(4)
     ids = np.hstack([env.prompts[rows], env.targets[rows]])
     seen = np.ones(ids.shape)

@@ -19,14 +19,15 @@ from core.pt import checkpoints
 from core.pt.rollout import rollout
 from core.pt.trainers import SupervisedTrainer
 
-FOLDER = Path(__file__).resolve().parent / "speech"
+FOLDER = Path(__file__).resolve().parents[1] / "models" / "speech"
 CARD = """---
 license: mit
 ---
 # The networks of the chapter on speech
 
-Made by `make models` (`book/models/speech.py`) from the recordings in
-`book/data/speech`; `book/applications/speech.py` has the tokenizer.
+Made by `make models` (`book/applications/speech_start.py`) from the
+recordings in `book/data/speech`; `book/applications/speech.py` has the
+tokenizer.
 
 - **Architecture**: `start.safetensors`, a `SpeechPolicy`: windows of 8
   frames, an LSTM from each end, a decoder with attention,

@@ -17,14 +17,14 @@ from core.pt.models import LSTMPolicy
 from core.pt.rollout import rollout
 from core.pt.trainers import SupervisedTrainer
 
-FOLDER = Path(__file__).resolve().parent / "long_text_lstm"
+FOLDER = Path(__file__).resolve().parents[1] / "models" / "long_text_lstm"
 LENGTHS = 1, 4, 16  # chunks of the held-out stories
 CARD = """---
 license: mit
 ---
 # The LSTM of the chapter on long text
 
-Made by `make models` (`book/models/long_text.py`) from
+Made by `make models` (`book/applications/long_text_lstm.py`) from
 `book/applications/long_text.py`, whose `tokenizer()` it needs.
 
 - **Architecture**: `LSTMPolicy`, {hidden_dim} wide, embedding {embedding_dim}

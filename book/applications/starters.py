@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from applications import (
+    Start,
     arithmetic,
     dialogue,
     long_text,
@@ -29,27 +30,36 @@ from core.pt.rollout import rollout
 from core.pt.trainers import SupervisedTrainer
 from core.types import GPTConfig
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parents[1] / "models"
 SEED = 0
-# A module has `environment(split)`, MODEL (sizes), SUPERVISED, BATCH_SIZE,
-# and WORKED where the start sees the answers of another split than "train".
-APPLICATIONS = {
-    "arithmetic": arithmetic,
-    "dialogue": dialogue,
-    "long_text": long_text,
-    "long_text_whole": long_text.whole,
-    "personal": personal,
-    "question_answering": question_answering,
-    "summarisation": summarisation,
-    "translation": translation,
+
+
+def start_of(task):
+    """The Start of a module with MODEL, SUPERVISED, BATCH_SIZE, and WORKED
+    where it sees the answers of another split than "train"."""
+    return Start(
+        task.environment, task.MODEL, task.SUPERVISED, task.BATCH_SIZE,
+        getattr(task, "WORKED", "train"),
+    )
+
+
+STARTS = {
+    "arithmetic": start_of(arithmetic),
+    "dialogue": start_of(dialogue),
+    "long_text": long_text.CHUNKS,
+    "long_text_whole": long_text.WHOLE,
+    "personal": start_of(personal),
+    "question_answering": start_of(question_answering),
+    "summarisation": start_of(summarisation),
+    "translation": start_of(translation),
 }
 CARD = """---
 license: mit
 ---
 # The start of the chapter on {name}
 
-Made by `make models` (`book/models/starters.py`) from
-`{module}`, whose `tokenizer()` it needs.
+Made by `make models` (`book/applications/starters.py`) from
+`book/{module}`, whose `tokenizer()` it needs.
 
 - **Architecture**: GPT-2; layers: {n_layer}, width: {n_embd}, heads: {n_head},
   positions: {n_positions}, tokens: {vocab_size}; {parameters:,} parameters.
@@ -65,28 +75,27 @@ Made by `make models` (`book/models/starters.py`) from
 
 
 def main():
-    """Train what is asked for and write it beside this file."""
+    """Train what is asked for and write it where the book's models are."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", help=f"of {list(APPLICATIONS)}")
+    parser.add_argument("names", nargs="*", help=f"of {list(STARTS)}")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args()
-    for name in options.names or APPLICATIONS:
+    for name in options.names or STARTS:
         make(name, options.folder / name)
 
 
 def make(name, folder):
     """Train one start, measure it and write its folder."""
-    task = APPLICATIONS[name]
-    split = getattr(task, "WORKED", "train")
-    env, held_out = task.environment(split), task.environment("test")
+    start = STARTS[name]
+    env, held_out = start.environment(start.split), start.environment("test")
     length = env.prompts.shape[1] + env.max_length
     config = GPTConfig(
         env.vocab_size, pad_token_id=env.pad_id, eos_token_id=env.eos_id,
-        **{"n_positions": length} | task.MODEL,
+        **{"n_positions": length} | start.model,
     )
-    trainer = SupervisedTrainer(GPT(config, SEED), task.SUPERVISED)
+    trainer = SupervisedTrainer(GPT(config, SEED), start.supervised)
     rng = np.random.default_rng(SEED)
-    trainer.train(pretraining.answers(env, task.BATCH_SIZE, rng))
+    trainer.train(pretraining.answers(env, start.batch_size, rng))
     result = evaluation(trainer.model, held_out)
     print(name, json.dumps(result))
     pretrained.save(folder, trainer.model)
@@ -94,12 +103,13 @@ def make(name, folder):
         json.dumps(result, indent=2) + "\n"
     )
     card = CARD.format(
-        name=name, module=task.__name__.replace(".", "/") + ".py",
+        name=name,
+        module=start.environment.__module__.replace(".", "/") + ".py",
         **vars(config), **result, prompts=len(env),
         parameters=sum(p.numel() for p in trainer.model.parameters()),
-        batch=task.BATCH_SIZE, steps=task.SUPERVISED.steps,
-        rate=task.SUPERVISED.learning_rate, decay=task.SUPERVISED.decay,
-        split=split,
+        batch=start.batch_size, steps=start.supervised.steps,
+        rate=start.supervised.learning_rate, decay=start.supervised.decay,
+        split=start.split,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
