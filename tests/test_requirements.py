@@ -1,4 +1,4 @@
-"""What is declared and pinned agrees with itself and with the code."""
+"""What is declared, pinned and locked agrees with itself and with the code."""
 
 import ast
 import json
@@ -15,6 +15,8 @@ from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+# CUDA's parts, which PyTorch's own wheel pins and its other build lacks.
+CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 # What is there only in a notebook, or with PyTorch for CUDA.
 NOT_DECLARED = {"ipython", "matplotlib-inline", "triton"}
 
@@ -108,3 +110,40 @@ def test_what_is_imported_is_declared(pattern, extras):
         declared |= {"torch", "tensorflow"}
     sources = cells() if pattern.endswith("ipynb") else files(pattern)
     assert set(imported(sources)) <= declared | NOT_DECLARED
+
+
+def test_the_lock_holds_what_is_pinned():
+    locked = list(pinned(requirements("requirements.lock")))
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        assert set(pinned(requirements(name))) <= set(locked)
+
+
+def test_the_lock_leaves_the_build_of_torch_open():
+    """Versions alone: no index, no path, nothing of one build."""
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"://|^-|@|\+", text, re.MULTILINE)
+    assert not [r for r in requirements("requirements.lock")
+                if CUDA.match(r.name)]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_one_version_for_each_python(python):
+    """Of what has several, markers choose one."""
+    chosen = {}
+    for requirement in requirements("requirements.lock"):
+        for system, os_name in (("linux", "posix"), ("darwin", "posix"),
+                                ("win32", "nt")):
+            where = {
+                "python_version": python, "sys_platform": system,
+                "python_full_version": f"{python}.9", "os_name": os_name,
+            }
+            marker = requirement.marker
+            if marker is None or marker.evaluate(where):
+                key = canonicalize_name(requirement.name), system
+                assert key not in chosen, requirement
+                chosen[key] = requirement
+
+
+def test_make_installs_with_the_lock():
+    recipe = (ROOT / "Makefile").read_text()
+    assert "-r requirements-dev.txt -c requirements.lock" in recipe
