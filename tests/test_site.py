@@ -279,7 +279,7 @@ def test_chapter_opens_elsewhere(site, page):
 def documented_names(path):
     """What the reference must show of a module: names with a docstring."""
     parts = path.relative_to(ROOT).with_suffix("").parts
-    module = ".".join(parts).removeprefix("book.")
+    module = ".".join(parts).removeprefix("book.").removesuffix(".__init__")
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             if not node.name.startswith("_") and ast.get_docstring(node):
