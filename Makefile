@@ -36,7 +36,7 @@ BRIEF_CHAPTERS := $(addprefix book/,policy_gradient.ipynb \
 	rloo_grpo.ipynb)
 
 .PHONY: help install book test unit notebooks site test-portable test-brief \
-	test-colab models lab run check bench
+	test-colab models lock lab run check bench
 
 help:
 	@echo "make book           install, build the site, say where to open it"
@@ -45,6 +45,7 @@ help:
 	@echo "make test-brief     imports, trainers and five chapters"
 	@echo "make test-colab     five chapters with the versions that Colab has"
 	@echo "make models         train the book's models again (15 minutes)"
+	@echo "make lock           pin what the requirements need in their turn"
 	@echo "make lab            the book in JupyterLab"
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
 	@echo "make check          the checks that take seconds"
@@ -62,11 +63,12 @@ ifneq ($(shell $(PYTHON) $(VERSION) 2>&1),$(if $(wildcard $(PY)),$(shell $(PY) $
 endif
 endif
 
-$(VENV)/installed: requirements.txt requirements-dev.txt pyproject.toml
+$(VENV)/installed: requirements.txt requirements-dev.txt requirements.lock \
+		pyproject.toml
 	@python="$$(PYTHON='$(PYTHON)' .ci/find_python)" && set -x && \
 		"$$python" -m venv --clear $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check \
-		-r requirements.txt -r requirements-dev.txt
+		-r requirements.txt -r requirements-dev.txt -c requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check \
 		--no-deps --no-build-isolation --editable .
 	touch $@
@@ -106,10 +108,24 @@ test-portable: install
 	$(PORTABLE) $(NBVAL) $(CHAPTERS)
 
 models: install
-	$(PY) book/models/make.py
-	$(PY) book/models/starters.py
-	$(PY) book/models/long_text.py
-	$(PY) book/models/speech.py
+	cd book && for name in models.make applications.starters \
+			applications.long_text_lstm applications.speech_start; do \
+		$(abspath $(PY)) -m $$name || exit 1; done
+
+# Versions stay that fit; PyTorch's parts of CUDA are left to its own wheel.
+lock:
+	"$$(PYTHON='$(PYTHON)' .ci/find_python)" -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet \
+		--disable-pip-version-check uv==0.13.9
+	.venv-lock/bin/uv pip compile --quiet --universal \
+		--python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate requirements.txt requirements-dev.txt \
+		--output-file requirements.lock
+	grep -vE '^(nvidia|cuda|triton)\b' requirements.lock \
+		> .venv-lock/requirements.lock
+	{ echo '# Every version that was tried together: Python 3.11 to 3.13, either'; \
+		echo '# build of PyTorch.  Made by make lock, a constraint of make install.'; \
+		cat .venv-lock/requirements.lock; } > requirements.lock
 
 # Opens with the contents; the settings beside the script that writes them show
 # Markdown as a page and not as its source.

@@ -13,10 +13,11 @@ ROOT = Path(core.__file__).resolve().parent.parent
 
 
 def source(*objects, docstring=True):
-    """Display the source of functions, classes or modules of core.
+    """Display the source of functions, classes or modules of core, or of the
+    repository that core stands in.
 
     docstring=False leaves the docstrings out.
-    Raises: ValueError for an object that is not defined in core.
+    Raises: ValueError for an object that is defined elsewhere.
     """
     from IPython.display import Markdown, display
 
@@ -76,7 +77,7 @@ def markdown(*objects, docstring=True):
 
 def source_text(obj):
     """The source of an object, dedented, with one line end at its end."""
-    file_name(obj)  # the better error message for what is not core's
+    file_name(obj)  # the better error message for what is not ours
     return textwrap.dedent(inspect.getsource(unwrapped(obj))).rstrip() + "\n"
 
 
@@ -84,13 +85,16 @@ def file_name(obj):
     """Where an object is defined, such as core/pt/losses.py."""
     try:
         path = Path(inspect.getsourcefile(unwrapped(obj))).resolve()
-        path.relative_to(ROOT / "core")
+        name = path.relative_to(ROOT)
+        # Other packages may be installed below the root, or core beside them.
+        if "site-packages" in path.parts and name.parts[0] != "core":
+            raise ValueError(path)
     except (TypeError, ValueError):
         raise ValueError(
-            f"objects: expected a function, class or module of core, "
-            f"got {obj!r}"
+            f"objects: expected a function, class or module of core or of "
+            f"its repository, got {obj!r}"
         ) from None
-    return path.relative_to(ROOT).as_posix()
+    return name.as_posix()
 
 
 def unwrapped(obj):

@@ -8,7 +8,8 @@ import pytest
 import torch
 import transformers
 
-from core import grammar, pretraining
+from applications import grammar
+from core import pretraining
 from core.pt import pretrained as pt_pretrained
 from core.text import PretrainedTokenizer
 from core.tf import pretrained as tf_pretrained

@@ -1,6 +1,10 @@
-"""`core` is built in floors: a file imports only from lower ones."""
+"""`core` is built in floors: a file imports only from lower ones.
+
+The book stands on core, and core knows nothing of it.
+"""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,20 +15,16 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "load_order": -1,
     "types": 0, "text": 0, "quiet": 0, "sampling": 0, "pretraining": 0,
-    "weights": 1, "metrics": 1, "buffer": 1, "tasks": 1, "grammar": 1,
-    "rewards": 1, "returns": 1,
+    "weights": 1, "buffer": 1, "tasks": 1, "rewards": 1, "returns": 1,
     "algorithms": 2, "exact": 2, "envs": 2, "show": 2, "plots": 2,
-    "hub": 2, "training": 2, "tabular": 3, "results": 3, "pt.causal_lm": 3,
+    "hub": 2, "training": 2, "tabular": 3, "pt.causal_lm": 3,
     "parity": 8,
 }
 MIRRORED = {
     "checkpoints": 2, "logprobs": 2, "attention": 2, "layers": 2, "models": 3,
-    "speech": 4,
     "losses": 4, "preferences": 4, "rewards": 4, "pretrained": 4,
     "rollout": 5, "trainers": 6, "preference_trainers": 7, "dqn": 7,
 }
-for _path in (ROOT / "core" / "applications").glob("[a-z]*.py"):
-    FLOORS[f"applications.{_path.stem}"] = 3
 for _package in ("pt", "tf"):
     FLOORS |= {f"{_package}.{name}": n for name, n in MIRRORED.items()}
 FRAMEWORKS = {"torch": {"pt"}, "tensorflow": {"tf"}, "keras": {"tf"}}
@@ -33,6 +33,17 @@ MODULES = {
     for path in sorted((ROOT / "core").rglob("*.py"))
     if path.name != "__init__.py"
 }
+BOOK = ROOT / "book"
+APPLICATIONS = sorted((BOOK / "applications").glob("[a-z]*.py"))
+# An application needs no framework; its networks do, and so do the scripts
+# that train the starts, with core.pt.
+SCRIPTS = {"starters", "long_text_lstm", "speech_start"}
+FREE = [
+    path.stem for path in APPLICATIONS
+    if not path.stem.endswith(("_pt", "_tf")) and path.stem not in SCRIPTS
+]
+# A path into the book, whole or as a part of its own.
+OF_THE_BOOK = re.compile(r"\bbook/|[\"']book[\"'] */|/ *[\"']book[\"']")
 
 
 def imports(path):
@@ -73,11 +84,44 @@ def test_frameworks_stay_in_their_packages(name):
     assert not any(n.startswith(other) for n in imports(MODULES[name]))
 
 
-def test_core_imports_no_framework():
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "core").rglob("*.py")),
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_core_knows_nothing_of_the_book(path):
+    """No import, and no path either, which an import would not show."""
+    above = {"applications", "book", "benchmarks", "tests"}
+    assert not {n.split(".")[0] for n in imports(path)} & above
+    assert not OF_THE_BOOK.findall(path.read_text())
+
+
+def test_the_path_of_the_book_is_found():
+    for line in ('Path(__file__).parents[1] / "book" / "data"',
+                 "ROOT/'book'", '"../book/data"', "# see book/models"):
+        assert OF_THE_BOOK.search(line), line
+    assert not OF_THE_BOOK.search('THINGS = ("key", "book", "coin")')
+
+
+@pytest.mark.parametrize("half, other", [
+    ("pt", {"tensorflow", "keras"}), ("tf", {"torch"}),
+])
+def test_the_networks_of_an_application(half, other):
+    """One framework each; core's half first, which orders the loading."""
+    paths = [p for p in APPLICATIONS if p.stem.endswith(f"_{half}")]
+    assert paths
+    for path in paths:
+        used = [n for n in imports(path) if not n.startswith("__future__")]
+        assert used[0] == f"core.{half}"
+        assert not {n.split(".")[0] for n in used} & other
+
+
+def test_core_and_applications_import_no_framework():
     """Really, in a new process: a dependency could import one as well."""
-    plain = [n for n in MODULES if n not in ("parity", "quiet")
+    plain = [f"core.{n}" for n in MODULES if n not in ("parity", "quiet")
              and not n.startswith(("pt.", "tf."))]
-    lines = ["import sys, core", *(f"import core.{n}" for n in plain)]
+    lines = ["import sys", f"sys.path.append({str(BOOK)!r})"]
+    lines += [f"import {name}" for name in plain]
+    lines += [f"import applications.{name}" for name in FREE]
     lines.append(f"print(sorted({set(FRAMEWORKS)} & set(sys.modules)))")
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)],

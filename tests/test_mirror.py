@@ -1,13 +1,19 @@
-"""`core/pt` and `core/tf` show the same face; read, not imported."""
+"""Each thing has one face in PyTorch and TensorFlow; read, not imported.
+
+The files of `core/pt` and `core/tf`, and the networks of an application.
+"""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-CORE = Path(__file__).resolve().parents[1] / "core"
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "core"
+APPLICATIONS = ROOT / "book" / "applications"
 PT_ALONE = {"causal_lm.py"}  # `transformers` has its models in PyTorch only
 FILES = sorted({p.name for p in (CORE / "pt").glob("*.py")} - PT_ALONE)
+NETWORKS = sorted(APPLICATIONS.glob("*_pt.py"))
 HOOKS = {"forward", "call"}  # what each framework calls by its own name
 
 
@@ -44,7 +50,16 @@ def plain(arguments):
 
 
 def module_face(package, name):
-    return face(ast.parse((CORE / package / name).read_text()).body)
+    return file_face(CORE / package / name)
+
+
+def file_face(path):
+    return face(ast.parse(path.read_text()).body)
+
+
+def in_tensorflow(path):
+    """Where an application's networks in PyTorch stand in TensorFlow."""
+    return path.with_name(path.name.replace("_pt.py", "_tf.py"))
 
 
 def test_the_same_files():
@@ -54,6 +69,19 @@ def test_the_same_files():
 @pytest.mark.parametrize("name", [n for n in FILES if n != "layers.py"])
 def test_the_same_face(name):
     assert module_face("pt", name) == module_face("tf", name)
+
+
+def test_networks_of_applications():
+    assert NETWORKS
+    theirs = sorted(APPLICATIONS.glob("*_tf.py"))
+    assert [in_tensorflow(path) for path in NETWORKS] == theirs
+
+
+@pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.name)
+def test_networks_of_the_same_face(path):
+    ours = file_face(path)
+    assert ours == file_face(in_tensorflow(path))
+    assert not undocumented(ours)
 
 
 def test_layers_that_pytorch_has_itself():
@@ -67,8 +95,11 @@ def test_layers_that_pytorch_has_itself():
 
 @pytest.mark.parametrize("name", [*FILES, *PT_ALONE])
 def test_every_public_name_has_a_docstring(name):
-    missing = [
-        entry for entry in module_face("pt", name)
+    assert not undocumented(module_face("pt", name))
+
+
+def undocumented(entries):
+    return [
+        entry for entry in entries
         if len(entry) > 1 and entry[-1] is None and "__init__" not in entry
     ]
-    assert not missing

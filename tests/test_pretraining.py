@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from applications.grammar import corpus
 from core.envs import BatchedEnvironment
-from core.grammar import corpus
 from core.pretraining import (
     answers,
     masked_tokens,

@@ -2,6 +2,9 @@
 
 import functools
 import inspect
+import textwrap
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,9 +86,38 @@ def test_decorated_functions_show_what_is_inside():
 
 
 @pytest.mark.parametrize("obj", [np.mean, len, 3, "text"])
-def test_what_is_not_in_core_is_refused(obj):
+def test_what_is_defined_elsewhere_is_refused(obj):
     with pytest.raises(ValueError, match="objects: expected a function"):
         show.markdown(obj)
+
+
+def test_what_stands_beside_core_is_shown_with_its_path(
+        tmp_path, monkeypatch):
+    path = tmp_path / "beside" / "lesson.py"
+    path.parent.mkdir()
+    path.write_text("def double(x):\n    return 2 * x\n")
+    spec = spec_from_file_location("lesson", path)
+    lesson = module_from_spec(spec)
+    spec.loader.exec_module(lesson)
+    monkeypatch.setattr(show, "ROOT", tmp_path.resolve())
+    assert show.markdown(lesson.double) == textwrap.dedent("""\
+        `beside/lesson.py`
+
+        ```python
+        def double(x):
+            return 2 * x
+        ```
+        """)
+
+
+def test_what_is_installed_below_the_root_is_refused(monkeypatch):
+    """A virtual environment may lie there; core may lie in one itself."""
+    packages = Path(np.__file__).resolve().parents[1]
+    assert packages.name == "site-packages"
+    for root in (packages, packages.parent):
+        monkeypatch.setattr(show, "ROOT", root)
+        with pytest.raises(ValueError, match="objects: expected a function"):
+            show.markdown(np.mean)
 
 
 def test_nothing_to_show_is_refused():

@@ -1,11 +1,12 @@
 """The directive `results`: a table from the chapters' stored outputs.
 
-A chapter that shows `core.results.Results` stores its numbers beside the
-table that is seen, under a type of their own.  They are gathered here, so the
-page holds nothing that a chapter did not compute.
+A chapter that shows `applications.results.Results` stores its numbers beside
+the table that is seen, under a type of their own.  They are gathered here, so
+the page holds nothing that a chapter did not compute.
 """
 
 import json
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -13,8 +14,11 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from toc import chapters
 
-from core.results import HEADER, MIME, Outcome
 from core.show import markdown_table
+
+# As in a notebook, here and for the pages of the API.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from applications.results import HEADER, MIME, Outcome  # noqa: E402
 
 
 def stored(path):

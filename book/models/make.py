@@ -1,9 +1,10 @@
 """Make the book's models again: `make models`.
 
 A GPT learns to predict the next token and a BERT to predict masked tokens of
-the stories and reviews that `core.grammar` writes, in English and Chinese.
-Each folder gets the model, the tokenizer, `evaluation.json` and a card.  A
-training that was stopped goes on where its last checkpoint was written.
+the stories and reviews that `applications.grammar` writes, in English and
+Chinese.  Each folder gets the model, the tokenizer, `evaluation.json` and a
+card.  A training that was stopped goes on where its last checkpoint was
+written.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core import grammar, pretraining
+from applications import grammar
+from core import pretraining
 from core.pt import pretrained
 from core.pt.models import BERT, GPT
 from core.pt.rollout import sample
@@ -46,9 +48,9 @@ Made by `make models` (`book/models/make.py`) for the chapters of this book.
 - **Architecture**: {architecture}, 4 layers, 128 wide, 4 heads, 128
   positions, 1,024 tokens (byte-level BPE; pad 0, BOS 1, EOS 2, mask 1023);
   {parameters:,} parameters in float32.
-- **Data**: {texts:,} texts of `core.grammar.corpus` (seed {seed}): stories
-  and reviews, two to one, English and Chinese in turn. Every text stands
-  between BOS and EOS. No text was written or collected by people.
+- **Data**: {texts:,} texts of `applications.grammar.corpus` (seed {seed}):
+  stories and reviews, two to one, English and Chinese in turn. Every text
+  stands between BOS and EOS. No text was written or collected by people.
 - **Training**: {objective}; {rows} rows a batch, {steps:,} steps of Adam,
   learning rate {rate} with warm-up and cosine decay.
 - **Evaluation**: {loss:.4f} nats per target on {held_out} texts of the same

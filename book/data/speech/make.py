@@ -1,7 +1,8 @@
 """Speak the commands once and write mel.npz, train.tsv, test.tsv.
 
 Needs the program espeak-ng (Debian's package of that name; version 1.51 made
-the files of the book).  Nothing else in the book needs it.
+the files of the book).  Nothing else in the book needs it.  To be run in the
+folder of the book: python -m data.speech.make.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from core.applications import speech
+from applications import speech
 
 FOLDER = Path(__file__).resolve().parent
 SIZES = {"train": 3000, "test": 400}

@@ -1,1 +1,0 @@
-"""The data, tokenizer and environment of each application, one a module."""

@@ -1,0 +1,149 @@
+"""What is declared, pinned and locked agrees with itself and with the code."""
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+# CUDA's parts, which PyTorch's own wheel pins and its other build lacks.
+CUDA = re.compile(r"(nvidia|cuda|triton)\b")
+# What is there only in a notebook, or with PyTorch for CUDA.
+NOT_DECLARED = {"ipython", "matplotlib-inline", "triton"}
+
+
+def requirements(name):
+    lines = (line.partition("#")[0].strip()
+             for line in (ROOT / name).read_text().splitlines())
+    return [Requirement(line) for line in lines if line]
+
+
+def pinned(found):
+    """Names and versions; each must be pinned exactly."""
+    for requirement in found:
+        [only] = requirement.specifier
+        assert only.operator == "==" and "*" not in only.version, requirement
+        yield canonicalize_name(requirement.name), only.version
+
+
+def names(lines):
+    """What a list of pyproject.toml names, without the project itself."""
+    return {canonicalize_name(Requirement(line).name)
+            for line in lines} - {PROJECT["name"]}
+
+
+def imported(sources):
+    """The distributions that Python code imports, at any depth."""
+    known = packages_distributions()
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                found = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                found = [node.module]
+            else:
+                continue
+            for top in {name.split(".")[0] for name in found}:
+                if top not in (*sys.stdlib_module_names, "core",
+                               "applications", "google", "colab"):
+                    yield canonicalize_name(known.get(top, [top])[0])
+
+
+def files(pattern):
+    return [path.read_text() for path in ROOT.glob(pattern)]
+
+
+def cells():
+    """The code of all chapters; lines for IPython have no imports."""
+    for text in files("book/*.ipynb"):
+        for cell in json.loads(text)["cells"]:
+            if cell["cell_type"] == "code":
+                lines = "".join(cell["source"]).splitlines()
+                yield "\n".join(
+                    re.sub(r"^(\s*)[%!].*", r"\1pass", line) for line in lines
+                )
+
+
+@pytest.mark.parametrize("line", [
+    *PROJECT["dependencies"], *(x for extra in EXTRAS.values() for x in extra)
+])
+def test_what_is_declared_is_pinned_within_its_bounds(line):
+    wanted = Requirement(line)
+    if wanted.name == PROJECT["name"]:
+        assert wanted.extras <= set(EXTRAS)
+        return
+    here = dict(pinned(requirements("requirements.txt")))
+    assert wanted.specifier.contains(here[canonicalize_name(wanted.name)])
+
+
+def test_a_bound_is_a_version_that_was_tried():
+    """That of the book or that of Colab."""
+    tried = set(pinned(requirements("requirements.txt"))) | set(pinned(
+        r for r in requirements("requirements-colab.txt") if r.specifier
+    ))
+    for lines in (PROJECT["dependencies"], *EXTRAS.values()):
+        for wanted in map(Requirement, lines):
+            for bound in wanted.specifier:
+                name = canonicalize_name(wanted.name)
+                assert (name, bound.version) in tried, wanted
+
+
+@pytest.mark.parametrize("pattern, extras", [
+    ("core/*.py", []), ("core/pt/*.py", ["pt"]), ("core/tf/*.py", ["tf"]),
+    ("book/applications/*.py", ["pt", "tf", "book"]),
+    ("book/*.ipynb", ["pt", "tf", "book"]),
+])
+def test_what_is_imported_is_declared(pattern, extras):
+    declared = names(PROJECT["dependencies"]).union(
+        *(names(EXTRAS[extra]) for extra in extras)
+    )
+    if not extras:  # core.quiet, core.load_order and core.parity
+        declared |= {"torch", "tensorflow"}
+    sources = cells() if pattern.endswith("ipynb") else files(pattern)
+    assert set(imported(sources)) <= declared | NOT_DECLARED
+
+
+def test_the_lock_holds_what_is_pinned():
+    locked = list(pinned(requirements("requirements.lock")))
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        assert set(pinned(requirements(name))) <= set(locked)
+
+
+def test_the_lock_leaves_the_build_of_torch_open():
+    """Versions alone: no index, no path, nothing of one build."""
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"://|^-|@|\+", text, re.MULTILINE)
+    assert not [r for r in requirements("requirements.lock")
+                if CUDA.match(r.name)]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_one_version_for_each_python(python):
+    """Of what has several, markers choose one."""
+    chosen = {}
+    for requirement in requirements("requirements.lock"):
+        for system, os_name in (("linux", "posix"), ("darwin", "posix"),
+                                ("win32", "nt")):
+            where = {
+                "python_version": python, "sys_platform": system,
+                "python_full_version": f"{python}.9", "os_name": os_name,
+            }
+            marker = requirement.marker
+            if marker is None or marker.evaluate(where):
+                key = canonicalize_name(requirement.name), system
+                assert key not in chosen, requirement
+                chosen[key] = requirement
+
+
+def test_make_installs_with_the_lock():
+    recipe = (ROOT / "Makefile").read_text()
+    assert "-r requirements-dev.txt -c requirements.lock" in recipe
