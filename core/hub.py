@@ -21,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from core.types import BERTConfig, GPTConfig
+from core.types import BERT_HEADS, BERTConfig, GPTConfig
 from core.weights import check_names
 
 # What is downloaded: no code, no pickle, no second copy of the weights.
@@ -33,11 +33,12 @@ FILES = [
 ]
 CONFIGS = {"gpt2": GPTConfig, "bert": BERTConfig}
 HEADS = {
-    "masked": "BertForMaskedLM",
-    "sequence": "BertForSequenceClassification",
-    "token": "BertForTokenClassification",
+    "BertForMaskedLM": "masked",
+    "BertForSequenceClassification": "sequence",
+    "BertForTokenClassification": "token",
+    "BertForPreTraining": "masked",
 }
-# What `core` computes: the value that transformers assumes comes first.
+# All that `core` computes; the value that transformers assumes comes first.
 COMPUTED = {
     "gpt2": {
         "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
@@ -53,14 +54,6 @@ COMPUTED = {
         "add_cross_attention": (False,),
         "tie_word_embeddings": (True,),
     },
-}
-# Without these a file would mean the size of the published GPT-2 or BERT.
-SIZES = {
-    "gpt2": ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"),
-    "bert": (
-        "vocab_size", "hidden_size", "num_hidden_layers",
-        "num_attention_heads", "intermediate_size", "max_position_embeddings",
-    ),
 }
 NO_DROPOUT = {
     "gpt2": ("resid_pdrop", "embd_pdrop", "attn_pdrop"),
@@ -125,32 +118,26 @@ def read_config(directory, head=None, num_labels=None):
         asks for what `core` does not compute.
     """
     path = Path(directory) / "config.json"
-    options = _read_json(path)
-    kind = options.get("model_type")
+    told = _read_json(path)
+    kind = told.get("model_type")
     if kind != "bert" and (head, num_labels) != (None, None):
         raise ValueError(
             f"head, num_labels: only a BERT has them, {path} is of {kind!r}"
         )
     if kind not in CONFIGS:
-        return options
-    for name, values in COMPUTED[kind].items():
-        if options.get(name, values[0]) not in values:
-            raise ValueError(
-                f"{name}: expected {' or '.join(map(repr, values))} in "
-                f"{path}, got {options[name]!r}, which core does not compute"
-            )
-    found = _sizes(kind, options, path)
-    if kind == "bert":
-        own_head, own_labels = _own_head(options)
-        found["head"] = own_head if head is None else head
-        found["num_labels"] = own_labels if num_labels is None else num_labels
-        if found["head"] is None:
-            raise ValueError(
-                f"head: expected one of {tuple(HEADS)}, as {path} is of "
-                f"{options.get('architectures')}"
-            )
-        if found["head"] == "masked" and num_labels is not None:
-            raise ValueError('num_labels: a head "masked" has none')
+        return told
+    found = _fields(told, path)
+    if head is not None:
+        found["head"] = head
+    if num_labels is not None:
+        found["num_labels"] = num_labels
+    if kind == "bert" and found["head"] is None:
+        raise ValueError(
+            f"head: expected one of {BERT_HEADS}, as {path} is of "
+            f"{told.get('architectures')}"
+        )
+    if num_labels is not None and found["head"] == "masked":
+        raise ValueError('num_labels: a head "masked" has none')
     try:
         return CONFIGS[kind](**found)
     except ValueError as error:
@@ -182,7 +169,8 @@ def read_weights(directory, config, shapes):
         shapes = {n: s for n, s in shapes.items()
                   if values or not n.startswith("value_head.")}
     else:
-        own = _own_head(_read_json(directory / "config.json"))
+        path = directory / "config.json"
+        own = _fields(_read_json(path), path)
         found, shapes = _fit_head(found, shapes, config, own)
     try:
         check_names(found, shapes)
@@ -332,30 +320,51 @@ def _read_json(path):
     return found
 
 
-def _sizes(kind, options, path):
-    """The fields of a config that a file gives; ints where they must be."""
-    for name in SIZES[kind]:
-        if type(options.get(name)) is not int:
+def _fields(told, path):
+    """The fields of a GPTConfig or BERTConfig that a config.json describes."""
+    theirs = _their_config(told, path)
+    found = {field.name: getattr(theirs, field.name, None)
+             for field in fields(CONFIGS[theirs.model_type])}
+    for name in {"pad_token_id", "bos_token_id", "eos_token_id"} & set(found):
+        # The first of several; none that the model does not have.
+        ids = np.ravel(found[name]).tolist() or [None]
+        found[name] = ids[0] if ids[0] in range(theirs.vocab_size) else None
+    if "head" in found:
+        found["head"] = HEADS.get((theirs.architectures or [None])[0])
+    return found
+
+
+def _their_config(told, path):
+    """transformers' config of a model that `core` computes, else ValueError.
+
+    It knows other names (hidden_size for n_embd), types and defaults; but a
+    size that is left out is not that of the published GPT-2 or BERT.
+    """
+    from transformers import AutoConfig  # here: it takes two seconds
+
+    kind = told["model_type"]
+    entries = {field.name: None for field in fields(CONFIGS[kind])
+               if field.type == "int" or field.default is None}
+    entries.pop("num_labels", None)
+    names = AutoConfig.for_model(kind).attribute_map
+    entries |= {names.get(name, name): value for name, value in told.items()}
+    try:
+        theirs = AutoConfig.for_model(**entries)
+    except Exception as error:  # what it raises depends on the entry
+        raise ValueError(f"{error} ({path})") from error
+    for name, values in COMPUTED[kind].items():
+        value = getattr(theirs, name, values[0])
+        if value not in values:
             raise ValueError(
-                f"{name}: expected an integer in {path}, "
-                f"got {options.get(name)!r}"
+                f"{name}: expected {' or '.join(map(repr, values))} in "
+                f"{path}, got {value!r}, which core does not compute"
             )
-    names = {f.name for f in fields(CONFIGS[kind])} - {"head", "num_labels"}
-    return {name: options[name] for name in names & set(options)}
-
-
-def _own_head(options):
-    """Head and labels of the BERT that a config.json describes."""
-    names = {name: head for head, name in HEADS.items()}
-    names["BertForPreTraining"] = "masked"
-    architecture = (options.get("architectures") or [None])[0]
-    labels = options.get("num_labels") or len(options.get("id2label") or "12")
-    return names.get(architecture), labels
+    return theirs
 
 
 def _fit_head(found, shapes, config, own):
     """Arrays and shapes without what only one of the two heads has."""
-    if (config.head, config.num_labels) != own:
+    if any(getattr(config, n) != own[n] for n in ("head", "num_labels")):
         found = {n: a for n, a in found.items() if n.startswith("bert.")}
         # A pooler that is there is kept; nothing else of a head is.
         shapes = {
@@ -416,7 +425,8 @@ def _options(config):
     kind = "gpt2" if isinstance(config, GPTConfig) else "bert"
     names = ["GPT2LMHeadModel"]
     if kind == "bert":
-        names = [HEADS[options.pop("head")]]
+        head = options.pop("head")
+        names = [name for name in HEADS if HEADS[name] == head][:1]
         labels = [f"LABEL_{i}" for i in range(options.pop("num_labels"))]
         options["id2label"] = dict(enumerate(labels))
         options["label2id"] = {label: i for i, label in enumerate(labels)}

@@ -17,6 +17,7 @@ import numpy as np
 
 SPECIALS = ("<pad>", "<bos>", "<eos>")
 MASK = "<mask>"
+SPECIAL_NAMES = ("pad", "bos", "eos", "mask", "cls", "sep")
 
 CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 LETTER = rf"[^\W_{CHINESE}]"
@@ -125,19 +126,24 @@ class Tokenizer:
     def ordinary(self, ids):
         """`ids` up to the first EOS as list of int, without special tokens.
 
-        Raises: ValueError for an id outside [0, len(self)).
+        An EOS that pads or begins texts as well, as GPT-2's, ends none at
+        the start.  An id from len(self) on is no text: a model may have more
+        rows than its tokenizer has tokens.
+
+        Raises: ValueError for an id below 0.
         """
         special = (self.pad_id, self.bos_id,
                    self.mask_id, self.cls_id, self.sep_id)
-        kept = []
+        kept, begun = [], self.eos_id not in special
         for token in map(int, ids):
-            if not 0 <= token < len(self):
+            if token < 0:
                 raise ValueError(
-                    f"ids: expected token ids in [0, {len(self)}), got {token}"
+                    f"ids: expected token ids of at least 0, got {token}"
                 )
-            if token == self.eos_id:
+            if token == self.eos_id and begun:
                 break
-            if token not in special:
+            begun = begun or token != self.eos_id
+            if token not in special and token < len(self):
                 kept.append(token)
         return kept
 
@@ -318,45 +324,28 @@ class ByteBPETokenizer(Tokenizer):
         transformers' `AutoTokenizer` reads them, and so does
         `PretrainedTokenizer`.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.bpe.save(str(folder / "tokenizer.json"))
-        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
-        names = ("pad_token", "bos_token", "eos_token")
-        config |= dict(zip(names, SPECIALS, strict=True))
-        if self.mask_id is not None:
-            config["mask_token"] = MASK
-        (folder / "tokenizer_config.json").write_text(
-            json.dumps(config, indent=2), encoding="utf-8"
-        )
-
-
-# What GPT-2 and BERT call them; their folders do not always say.
-USUAL_NAMES = {
-    "pad": "[PAD]", "bos": "<|endoftext|>", "eos": "<|endoftext|>",
-    "mask": "[MASK]", "cls": "[CLS]", "sep": "[SEP]",
-}
+        _save(self, self.bpe, folder)
 
 
 class PretrainedTokenizer(Tokenizer):
-    """The tokenizer of a published model, from the files in its folder.
+    """The tokenizer of a published model, as `transformers` reads it.
 
-    Read are tokenizer.json, else vocab.json and merges.txt (GPT-2), else
-    vocab.txt (BERT).  The special tokens are those that
-    tokenizer_config.json, special_tokens_map.json or config.json name, else
-    those of GPT-2 and BERT where the vocabulary has them.
+    `AutoTokenizer` reads tokenizer.json, else vocab.json and merges.txt
+    (GPT-2), else vocab.txt (BERT), from the folder alone; no code in it is
+    run.  Where it knows no such token, config.json or
+    generation_config.json may give its id, the first of several.
 
     folder: path of a directory.
     pad_id, bos_id, eos_id, mask_id, cls_id, sep_id: int, None where the
         model has no such token; pad_id is then eos_id, as GPT-2 has no pad.
-        Where bos_id is eos_id (GPT-2), decode stops at it.
     Raises: FileNotFoundError where the folder or its files are missing;
-        ValueError where they cannot be read, or name neither pad nor EOS.
+        ValueError where they cannot be read, where they name neither pad nor
+        EOS, and for the id of a token that the model does not have.
     """
 
     def __init__(self, folder):
-        folder = Path(folder)
-        self.backend = _read_backend(folder)
+        theirs, told = _from_folder(Path(folder))
+        self.backend = theirs.backend_tokenizer
         # Some files ask for a fixed length; the name of a special token,
         # in a text, is text.
         self.backend.no_truncation()
@@ -366,18 +355,38 @@ class PretrainedTokenizer(Tokenizer):
         by_id = {i: token for token, i in self.ids.items()}
         # An id without a token stays free.
         self.tokens = [by_id.get(i, "") for i in range(max(by_id) + 1)]
-        for name, token_id in _special_ids(folder, self.ids).items():
-            setattr(self, f"{name}_id", token_id)
+        # A token that only the tokenizer's files have got a new id.
+        size = min(len(self), told.get("vocab_size", len(self)))
+        for name in SPECIAL_NAMES:
+            key = f"{name}_token_id"
+            found = getattr(theirs, key)
+            number = told.get(key) if found is None else found
+            setattr(self, f"{name}_id", _token_id(number, key, size))
         if self.pad_id is None:
             self.pad_id = self.eos_id
         if self.pad_id is None:
             raise ValueError(
                 "folder: expected a pad_token or an eos_token in "
-                f"{folder / 'tokenizer_config.json'}"
+                f"{Path(folder) / 'tokenizer_config.json'}"
             )
 
+    def encode(self, text):
+        """Token ids of `text`, without special tokens.
+
+        Raises: ValueError where the vocabulary has no word for unknown ones
+            and needs it.
+        """
+        try:
+            return self.backend.encode(text, add_special_tokens=False).ids
+        except Exception as error:  # `tokenizers` raises nothing narrower
+            raise ValueError(f"text: {text!r}: {error}") from error
+
     def split(self, text):
-        return self.backend.encode(text, add_special_tokens=False).tokens
+        # Not the backend's own tokens: some keep what they do not know.
+        return [self.tokens[i] for i in self.encode(text)]
+
+    def join(self, tokens):
+        return self.backend.decode([self.ids[token] for token in tokens])
 
     def decode(self, ids):
         """Text of `ids`: stops at the first EOS, skips special tokens."""
@@ -385,82 +394,86 @@ class PretrainedTokenizer(Tokenizer):
 
     def save(self, folder):
         """Write tokenizer.json and tokenizer_config.json into `folder`."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.backend.save(str(folder / "tokenizer.json"))
-        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
-        for name in USUAL_NAMES:
-            token_id = getattr(self, f"{name}_id")
-            if token_id is not None:
-                config[f"{name}_token"] = self.tokens[token_id]
-        (folder / "tokenizer_config.json").write_text(
-            json.dumps(config, indent=2), encoding="utf-8"
-        )
+        _save(self, self.backend, folder)
 
 
-def _read_backend(folder):
-    """The `tokenizers.Tokenizer` of a folder, in any of three layouts."""
-    from tokenizers import Tokenizer as Backend
-    from tokenizers import implementations as old
+def _save(tokenizer, backend, folder):
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    backend.save(str(folder / "tokenizer.json"))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    for name in SPECIAL_NAMES:
+        token_id = getattr(tokenizer, f"{name}_id")
+        if token_id is not None:
+            config[f"{name}_token"] = tokenizer.tokens[token_id]
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(config, indent=2), encoding="utf-8"
+    )
 
+
+def _from_folder(folder):
+    """transformers' tokenizer, and what the small files of a folder say."""
     if not folder.is_dir():
         raise FileNotFoundError(f"folder: expected a directory, got {folder}")
-    whole, vocab, merges, words = (
-        folder / name
-        for name in ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt")
-    )
-    gpt2 = vocab.exists() and merges.exists()
-    if not (whole.exists() or gpt2 or words.exists()):
+    has = {path.name for path in folder.iterdir()}
+    gpt2 = {"vocab.json", "merges.txt"} <= has
+    if not (gpt2 or has & {"tokenizer.json", "vocab.txt"}):
         raise FileNotFoundError(
             "folder: expected tokenizer.json, or vocab.json and merges.txt, "
             f"or vocab.txt in {folder}"
         )
-    config = _read_json(folder / "tokenizer_config.json")
+    told, more = _told(folder), {}
+    if not (told.keys() | has) & {
+        "tokenizer_class", "model_type", "tokenizer.json"
+    }:
+        more["tokenizer_type"] = "gpt2" if gpt2 else "bert"
     try:
-        if whole.exists():
-            return Backend.from_file(str(whole))
-        if gpt2:
-            read = old.ByteLevelBPETokenizer(str(vocab), str(merges))
-        else:
-            read = old.BertWordPieceTokenizer(
-                str(words), lowercase=config.get("do_lower_case", True)
-            )
-        return Backend.from_str(read.to_str())
-    except Exception as error:  # `tokenizers` raises nothing narrower
+        import transformers  # here: it takes two seconds
+
+        reader = transformers.AutoTokenizer
+        if told.get("tokenizer_class") == "PreTrainedTokenizerFast":
+            # All is in tokenizer.json; beside a Qwen2, AutoTokenizer would
+            # take Qwen2's rules and add its tokens.
+            reader = transformers.PreTrainedTokenizerFast
+        theirs = reader.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, **more
+        )
+        if not theirs.backend_tokenizer.get_vocab(with_added_tokens=False):
+            raise ValueError(f"{type(theirs).__name__} found no vocabulary")
+    except Exception as error:  # what it raises depends on the files
         raise ValueError(
             f"folder: no tokenizer in the files of {folder}: {error}"
         ) from error
+    return theirs, told
 
 
-def _special_ids(folder, vocabulary):
-    """"pad", "bos", ... to the id of that special token, None without one."""
+def _told(folder):
+    """The entries of a folder's small files; a later one wins."""
     told = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        file = _read_json(folder / name)
-        told |= {key: value for key, value in file.items() if value}
-    config = _read_json(folder / "config.json")
-    ids = {}
-    for name, usual in USUAL_NAMES.items():
-        token = told.get(f"{name}_token")
-        if isinstance(token, dict):
-            token = token["content"]
-        number = config.get(f"{name}_token_id")
-        if isinstance(number, list):  # several ways to end: the first
-            number = number[0]
-        ids[name] = vocabulary.get(token, number)
-        if ids[name] is None:
-            ids[name] = vocabulary.get(usual)
-    return ids
+    for name in ("generation_config", "tokenizer_config", "config"):
+        path = folder / f"{name}.json"
+        try:
+            text = path.read_text("utf-8") if path.exists() else "{}"
+            entries = json.loads(text).items()
+        except (ValueError, AttributeError) as error:
+            raise ValueError(
+                f"folder: {path} is not JSON, or no object: {error}"
+            ) from error
+        told |= {key: value for key, value in entries if value is not None}
+    return told
 
 
-def _read_json(path):
-    """The object in a file; without the file, an empty one."""
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"folder: {path} is not JSON: {error}") from error
+def _token_id(number, name, size):
+    """The id of a token below `size`; None for null and -1."""
+    if isinstance(number, list):  # several ways to end: the first
+        number = number[0] if number else None
+    if number is None or number == -1:  # so the first LLaMA files say "none"
+        return None
+    if type(number) is not int or not 0 <= number < size:
+        raise ValueError(
+            f"{name}: expected an id in [0, {size}), got {number!r}"
+        )
+    return number
 
 
 def _checked_texts(texts):

@@ -17,7 +17,7 @@ GPT2 = {"model_type": "gpt2", "vocab_size": 5, "n_positions": 4, "n_embd": 2,
 BERT = {"model_type": "bert", "architectures": ["BertForTokenClassification"],
         "vocab_size": 5, "hidden_size": 2, "num_hidden_layers": 1,
         "num_attention_heads": 1, "intermediate_size": 3,
-        "max_position_embeddings": 4}
+        "max_position_embeddings": 4, "type_vocab_size": 2}
 CONFIG = GPTConfig(5, n_positions=4, n_embd=2, n_layer=1, n_head=1)
 # The reader does not care how many weights a model has.
 WEIGHTS = {"transformer.wte.weight": np.ones((5, 2), np.float32),
@@ -135,8 +135,13 @@ def test_labels_are_counted(tmp_path):
     (BERT | {"position_embedding_type": "relative_key"}, "position_embedd"),
     (BERT | {"is_decoder": True}, "is_decoder: "),
     (BERT | {"architectures": ["BertForQuestionAnswering"]}, "head: expec"),
-    (GPT2 | {"n_embd": "2"}, "n_embd: expected an integer in .*config.json"),
-    ({k: v for k, v in GPT2.items() if k != "n_head"}, "n_head: .*got None"),
+    (GPT2 | {"n_embd": "2"}, "(?s)n_embd.* expected int, .*config.json"),
+    (GPT2 | {"n_embd": 2.0}, "(?s)n_embd.* expected int, got float"),
+    (GPT2 | {"n_layer": None}, "(?s)n_layer.* expected int, got NoneType"),
+    (GPT2 | {"eos_token_id": 2.5}, "(?s)eos_token_id.*got float"),
+    (GPT2 | {"layer_norm_epsilon": "1"}, "(?s)layer_norm_eps.*got str"),
+    (BERT | {"id2label": ["a"]}, "config.json"),
+    (BERT | {"id2label": {}}, "num_labels: expected at least 1"),
     (GPT2 | {"n_head": 3}, "n_head: expected a divisor.*config.json"),
     (BERT | {"vocab_size": 0}, "vocab_size: .*config.json"),
     ([], "config.json: expected an object"),
@@ -144,6 +149,42 @@ def test_labels_are_counted(tmp_path):
 def test_what_core_does_not_compute_is_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         hub.read_config(put(tmp_path, options))
+
+
+@pytest.mark.parametrize("kind, name", [
+    ("gpt2", name) for name in GPT2 if name != "model_type"
+] + [
+    ("bert", name) for name in BERT
+    if name not in ("model_type", "architectures")
+])
+def test_a_size_left_out_is_not_the_published_models(tmp_path, kind, name):
+    options = {k: v for k, v in (GPT2 if kind == "gpt2" else BERT).items()
+               if k != name}
+    with pytest.raises(ValueError, match=f"(?s){name}.* expected int, got No"):
+        hub.read_config(put(tmp_path, options))
+
+
+def test_other_names_of_a_size_are_read(tmp_path):
+    """transformers reads a GPT-2's hidden_size as its n_embd."""
+    options = {name: GPT2[name] for name in (
+        "model_type", "vocab_size", "n_layer", "n_head")}
+    assert hub.read_config(put(tmp_path, options | {
+        "hidden_size": 2, "max_position_embeddings": 4})) == CONFIG
+
+
+@pytest.mark.parametrize("told, wanted", [
+    ({}, (None, None, None)),  # not the 50256 of the published GPT-2
+    ({"bos_token_id": 50256, "eos_token_id": 50256}, (None, None, None)),
+    ({"eos_token_id": [2, 3], "bos_token_id": 1}, (None, 1, 2)),
+    ({"eos_token_id": []}, (None, None, None)),
+    ({"pad_token_id": -1, "eos_token_id": 4}, (None, None, 4)),
+    ({"pad_token_id": 0, "eos_token_id": 5}, (0, None, None)),
+])
+def test_ids_that_the_model_does_not_have_are_none(tmp_path, told, wanted):
+    found = hub.read_config(put(tmp_path, GPT2 | told))
+    assert (found.pad_token_id, found.bos_token_id, found.eos_token_id) == (
+        wanted
+    )
 
 
 def test_config_of_other_models_is_left_as_it_is(tmp_path):

@@ -99,6 +99,15 @@ def test_decode_stops_at_eos_and_skips_pad_and_bos():
     assert tokenizer.decode(np.array([2, 3])) == ""
 
 
+def test_rows_of_a_model_without_a_token_are_no_text():
+    """Qwen's model has 151,936 rows, its tokenizer 151,665 tokens."""
+    tokenizer = CharTokenizer(["abc"])
+    assert tokenizer.ordinary([6, 3, 99, 4, 2]) == [3, 4]
+    assert (tokenizer.decode([6, 3, 99, 4, 2]), tokenizer.decode([6])) == (
+        "ab", ""
+    )
+
+
 def test_encode_batch():
     tokenizer = CharTokenizer(["abc"])
     batch = tokenizer.encode_batch(["ab", "c"], 3, add_eos=True)
@@ -115,9 +124,8 @@ def test_bad_input_is_named():
         tokenizer.encode("a世")
     with pytest.raises(ValueError, match="text: 'cat' is not in the vocab"):
         WordTokenizer(["a dog"]).encode("a cat")
-    for ids in ([6], [-1]):
-        with pytest.raises(ValueError, match=r"ids: expected .* \[0, 6\)"):
-            tokenizer.decode(ids)
+    with pytest.raises(ValueError, match="ids: expected .* at least 0, got"):
+        tokenizer.decode([3, -1])
     for cls in (CharTokenizer, WordTokenizer):
         for texts in ([], [""], "abc"):
             with pytest.raises(ValueError, match="texts: expected"):
@@ -199,6 +207,15 @@ def test_save_for_transformers_and_back(tmp_path, add_mask):
     assert (batch == tokenizer.encode_batch(["fox", "a"], 6, True)).all()
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "bert", "qwen2", "llama", "t5"])
+def test_what_is_saved_is_read_beside_any_model(tmp_path, kind):
+    put(tmp_path, config={"model_type": kind})
+    read = saved(BPE, tmp_path)
+    assert read.tokens == BPE.tokens
+    for string in ("It's 1234.\n\n  e\u0301", *CHINESE):
+        assert read.encode(string) == BPE.encode(string)
+
+
 @pytest.fixture
 def gpt2(tmp_path):
     """A folder as GPT-2's: eos is bos, no pad; the special token is last."""
@@ -209,6 +226,7 @@ def gpt2(tmp_path):
     trained.add_special_tokens(["<|endoftext|>"])
     trained.save(str(tmp_path / "tokenizer.json"))
     trained.save_model(str(tmp_path))  # vocab.json, merges.txt
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     vocab = json.loads((tmp_path / "vocab.json").read_text("utf-8"))
     vocab["<|endoftext|>"] = len(vocab)  # there it is in the vocabulary too
     (tmp_path / "vocab.json").write_text(json.dumps(vocab), "utf-8")
@@ -224,13 +242,23 @@ def bert(tmp_path):
     trained.train_from_iterator(ENGLISH, 200, show_progress=False)
     trained.save(str(tmp_path / "tokenizer.json"))
     trained.save_model(str(tmp_path))  # vocab.txt
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     return tmp_path
 
 
-@pytest.mark.parametrize("layout", ["new", "old", "named", "numbered"])
+def leave_out(folder, layout):
+    """Drop what a folder of the old layout lacks."""
+    if layout.startswith("old"):
+        (folder / "tokenizer.json").unlink()
+    if layout == "old, alone":
+        (folder / "config.json").unlink()
+
+
+@pytest.mark.parametrize("layout", [
+    "new", "old", "old, alone", "named", "numbered",
+])
 def test_a_folder_of_gpt2(gpt2, layout):
-    if layout == "old":
-        (gpt2 / "tokenizer.json").unlink()
+    leave_out(gpt2, layout)
     if layout == "named":
         eos = {"content": "<|endoftext|>", "lstrip": False}
         (gpt2 / "special_tokens_map.json").write_text(
@@ -272,12 +300,11 @@ def test_a_published_tokenizer_is_saved_whole(kind, request):
         assert again.encode(string) == tokenizer.encode(string)
 
 
-@pytest.mark.parametrize("layout", ["new", "old"])
+@pytest.mark.parametrize("layout", ["new", "old", "old, alone"])
 def test_a_folder_of_bert(bert, layout):
     import transformers
     theirs = transformers.BertTokenizer(str(bert / "vocab.txt"))
-    if layout == "old":
-        (bert / "tokenizer.json").unlink()
+    leave_out(bert, layout)
     tokenizer = PretrainedTokenizer(str(bert))
     names = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
     assert (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id,
@@ -330,3 +357,162 @@ def test_bad_folders_are_named(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text("[")
     with pytest.raises(ValueError, match="folder: .* is not JSON"):
         PretrainedTokenizer(tmp_path)
+
+
+def put(folder, **files):
+    """Write files of JSON: `config={...}` into config.json."""
+    for name, told in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(told))
+
+
+@pytest.fixture
+def unigram(tmp_path):
+    """A folder as T5's and XLM-R's: "▁" for spaces, an unknown token."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    words = [("<unk>", 0.0), ("</s>", 0.0), ("▁hi", -1.0), ("▁", -2.0),
+             ("h", -3.0), ("i", -3.0)]
+    backend = Tokenizer(models.Unigram(words, unk_id=0))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    backend.add_special_tokens(["<unk>", "</s>"])
+    backend.save(str(tmp_path / "tokenizer.json"))
+    put(tmp_path, tokenizer_config={"eos_token": "</s>", "unk_token": "<unk>"})
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "bert", "unigram"])
+@pytest.mark.parametrize("added", [
+    {}, {"lstrip": True}, {"rstrip": True}, {"normalized": False},
+    {"single_word": True}, {"special": True},
+])
+def test_unknown_and_added_tokens_are_the_backends(kind, added, request):
+    import transformers
+    folder = request.getfixturevalue(kind)
+    path = folder / "tokenizer.json"
+    told = json.loads(path.read_text("utf-8"))
+    new = 1 + max(t["id"] for t in told["added_tokens"])
+    new = max(new, len(told["model"]["vocab"]))
+    token = {"id": new, "content": "NEW", "normalized": True}
+    for name in ("single_word", "lstrip", "rstrip", "special"):
+        token[name] = False
+    told["added_tokens"].append(token | added)
+    path.write_text(json.dumps(told), "utf-8")
+    tokenizer = PretrainedTokenizer(folder)
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    for string in ("hi 鹂", "鹂鹂 hi", "hi NEW hi", "hi  NEW", "hiNEWhi", ""):
+        ids = theirs.encode(
+            string, add_special_tokens=False, split_special_tokens=True
+        )
+        assert tokenizer.encode(string) == ids
+        pieces = tokenizer.split(string)
+        assert [tokenizer.ids[piece] for piece in pieces] == ids
+        assert tokenizer.join(pieces) == tokenizer.decode(ids)
+    assert tokenizer.decode(tokenizer.encode("hi")) == "hi"
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    from tokenizers import Tokenizer, models
+
+    words = models.WordLevel({"a": 0, "</s>": 1}, unk_token="none")
+    Tokenizer(words).save(str(tmp_path / "tokenizer.json"))
+    put(tmp_path, tokenizer_config={"eos_token": "</s>"})
+    assert PretrainedTokenizer(tmp_path).encode("a") == [0]
+    with pytest.raises(ValueError, match="text: 'b': .*UNK"):
+        PretrainedTokenizer(tmp_path).encode("b")
+
+
+def test_pieces_are_joined_to_their_text(gpt2):
+    tokenizer = PretrainedTokenizer(gpt2)
+    pieces = tokenizer.split("The cat sat.")
+    assert any("Ġ" in piece for piece in pieces)
+    assert tokenizer.join(pieces) == "The cat sat."
+
+
+@pytest.mark.parametrize("files, wanted", [
+    # (pad, bos, eos) of 301 tokens; the first LLaMA files have pad -1.
+    ({"config": {"pad_token_id": -1, "eos_token_id": 2}}, (2, None, 2)),
+    ({"config": {"pad_token_id": None, "eos_token_id": 2}}, (2, None, 2)),
+    ({"config": {"eos_token_id": [5, 300]}}, (5, None, 5)),
+    ({"config": {"pad_token_id": 0},
+      "generation_config": {"eos_token_id": [7, 8]}}, (0, None, 7)),
+    ({"config": {"eos_token_id": None, "bos_token_id": 4},
+      "generation_config": {"eos_token_id": 7}}, (7, 4, 7)),
+    # What the tokenizer's own files name comes first.
+    ({"config": {"eos_token_id": [5, 6], "pad_token_id": 3},
+      "tokenizer_config": {"eos_token": "<|endoftext|>"}}, (3, None, 300)),
+    ({"config": {"model_type": "gpt2", "eos_token_id": 50256},
+      "tokenizer_config": {"pad_token": "!"}}, (0, 300, 300)),
+])
+def test_ids_of_special_tokens(gpt2, files, wanted):
+    (gpt2 / "config.json").unlink()
+    put(gpt2, **files)
+    tokenizer = PretrainedTokenizer(gpt2)
+    assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id) == wanted
+    ids, mask = tokenizer.encode_prompts(["The lazy dog", "a"])
+    assert set(ids[mask == 0]) == {tokenizer.pad_id}
+
+
+@pytest.mark.parametrize("files, name", [
+    ({"config": {"eos_token_id": 301}}, "eos_token_id"),
+    ({"config": {"eos_token_id": 2.0}}, "eos_token_id"),
+    ({"config": {"eos_token_id": True}}, "eos_token_id"),
+    ({"config": {"eos_token_id": [2.5, 3]}}, "eos_token_id"),
+    ({"config": {"eos_token_id": 2, "pad_token_id": -2}}, "pad_token_id"),
+    ({"config": {"eos_token_id": 2, "bos_token_id": "2"}}, "bos_token_id"),
+    ({"config": {"eos_token_id": 2},
+      "generation_config": {"pad_token_id": 301}}, "pad_token_id"),
+    # A token that was added to the tokenizer and not to the model.
+    ({"config": {"vocab_size": 301, "eos_token_id": 2},
+      "tokenizer_config": {"pad_token": "[PAD]"}}, "pad_token_id"),
+    ({"tokenizer_config": {"eos_token": 2}}, "folder: no token.*eos_token"),
+    ({"tokenizer_config": {"eos_token": ["!"]}}, "folder: no token.*eos_tok"),
+])
+def test_ids_that_are_no_tokens_are_refused(gpt2, files, name):
+    (gpt2 / "config.json").unlink()
+    put(gpt2, **files)
+    with pytest.raises(ValueError, match=f"^{name}"):
+        PretrainedTokenizer(gpt2)
+
+
+def test_padding_at_the_left_is_no_end(gpt2):
+    """Where pad, BOS and EOS are one, as GPT-2's."""
+    tokenizer = PretrainedTokenizer(gpt2)
+    texts = ["The lazy dog jumps", "a", "The fox"]
+    for row, string in zip(tokenizer.encode_prompts(texts)[0], texts):
+        assert tokenizer.decode(row) == string
+        assert tokenizer.decode([*row, 300, 5]) == string
+    assert tokenizer.decode([300, 300]) == tokenizer.decode([]) == ""
+
+
+def test_nothing_but_the_folder_is_read_and_no_code_run(gpt2, monkeypatch):
+    import socket
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: 1 / 0)
+    for name in ("vocab.json", "merges.txt"):
+        (gpt2 / name).unlink()
+    (gpt2 / "code.py").write_text("raise SystemExit")
+    put(gpt2, config={"model_type": "x", "auto_map": {
+        "AutoConfig": "code.Config"}}, tokenizer_config={"eos_token": "!"})
+    assert PretrainedTokenizer(gpt2).eos_id == 0
+    put(gpt2, tokenizer_config={"eos_token": "!", "auto_map": {
+        "AutoTokenizer": ["code.Tokenizer", None]}})
+    with pytest.raises(ValueError, match="folder: no tokenizer.*custom code"):
+        PretrainedTokenizer(gpt2)
+
+
+@pytest.mark.parametrize("kind, files, message", [
+    ("bert", {"config": {"model_type": "gpt2"}}, "GPT2Token.* no vocabulary"),
+    ("gpt2", {"tokenizer_config": {"tokenizer_class": "ByT5Tokenizer"}},
+     "folder: no tokenizer in the files of .*ByT5Tokenizer"),
+    ("gpt2", {"generation_config": []}, "generation_config.json is not JSON"),
+    ("gpt2", {"tokenizer_config": 5}, "tokenizer_config.json is not JSON"),
+    ("gpt2", {"special_tokens_map": 5}, "folder: no tokenizer in the files"),
+])
+def test_files_that_do_not_fit_are_refused(kind, files, message, request):
+    folder = request.getfixturevalue(kind)
+    if kind == "bert":
+        (folder / "tokenizer.json").unlink()
+    put(folder, **files)
+    with pytest.raises(ValueError, match=message):
+        PretrainedTokenizer(folder)
