@@ -1,3 +1,50 @@
-"""The code that the book's chapters run; imports neither framework."""
+"""The code that the book's chapters run; `import core` loads no framework.
+
+The modules in reading order: each imports only from those above it.  `*` is
+`pt` (PyTorch) and `tf` (TensorFlow), which have the same names.
+
+load_order                  PyTorch's CUDA build before TensorFlow
+quiet                       the environment of a chapter; import it first
+checks                      checks of arguments, and what records share
+types                       records: sampled texts, pairs of texts
+sampling                    what both samplers check and draw
+text                        tokenizers
+tasks                       exercises with rules: copy, reverse, sort, add
+rewards                     rewards that need no model
+envs                        environments: one text, or a batch at once
+returns                     returns, GAE, comparisons within a group
+advantages                  what a token is worth: a record for each kind
+algorithms                  an algorithm as four records; the papers' table
+settings                    settings of trainings, sizes of models
+exact                       every quantity by enumeration: the oracle
+tabular                     Q-learning and SARSA on tables
+weights                     first weights, and the file they are kept in
+hub                         directories in Hugging Face's layout
+pretraining                 batches for supervised training
+buffer                      the experience buffer
+trainers.loop               take steps, show them, save, resume
+trainers.policy_gradient    sample, compare, choose the rows of an update
+trainers.supervised         training on given targets
+trainers.dqn                Q-learning with a network
+trainers.preferences        reward models and DPO
+*.layers                    parts of a transformer
+*.attention                 attention over a prompt and what follows it
+*.logprobs                  log-probabilities, entropy, KL
+*.checkpoints               weights and moments as arrays
+*.models                    LSTM, GPT, BERT
+*.losses                    losses as pure functions
+*.objective                 an algorithm's records as terms of a loss
+*.preferences               losses of pairs
+*.rewards                   rewards that need a model
+pt.causal_lm                any causal model of transformers
+*.pretrained                models from and to directories
+*.rollout                   the sampler
+*.trainers                  gradients of the trainers
+*.dqn                       the same of Q-learning
+*.preference_trainers       the same of reward models and DPO
+parity                      both frameworks held to each other
+plots                       figures
+show                        source and tables on a page
+"""
 
 __version__ = "0.1.0"

@@ -1,150 +1,198 @@
-"""What an algorithm chooses: settings by its name, and its advantages.
+"""An algorithm is four records: advantage, surrogate, aggregate, pull.
 
-All of it is NumPy, as advantages and targets are constants to the optimizer.
+A record is frozen, checks its own numbers and is data, which a checkpoint
+compares.  Advantages stand in `core.advantages`.  The gradient flows through
+the other three: `core.pt.objective` and `core.tf.objective` turn each into
+its term.  A new kind of those is one class here and one case there.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from core import returns
-from core.types import GROUP_BASELINES
+from core import checks
+from core.advantages import (
+    Advantage,
+    Critic,
+    Greedy,
+    Group,
+    LeaveOneOut,
+    MinimumRisk,
+    Return,
+    Whitened,
+)
 
-_GROUP = {"returns": "total", "group_size": 8, "ratio": "token"}
-# PolicyGradientConfig(**ALGORITHMS["GRPO"]) and what else a training needs.
-# Numbers are those of the papers, where they have one.
+LEVELS = ("token", "sequence", "length_normalised")
+ESTIMATORS = ("k1", "k2", "k3")
+
+# --- Surrogates: a term for each token -------------------------------------
+
+
+@dataclass(frozen=True)
+class Plain(checks.Record):
+    """A log π, whose gradient is the policy gradient."""
+
+
+@dataclass(frozen=True)
+class Clipped(checks.Record):
+    """min(ρ A, clip(ρ, 1 - low, 1 + high) A) with a ratio ρ = π / μ.
+
+    level: LEVELS: of a token, of a whole text, or of a text to the power
+        1 / length.
+    Source: PPO, Schulman et al. 2017, arXiv:1707.06347; of texts: GSPO, Zheng
+        et al. 2025, arXiv:2507.18071.
+    """
+
+    level: str = "token"
+    low: float = 0.2
+    high: float = 0.2
+
+    def _check(self):
+        checks.one_of(LEVELS, level=self.level)
+        checks.at_least(0, low=self.low, high=self.high)
+
+
+@dataclass(frozen=True)
+class ClippedWeight(Clipped):
+    """sg(clip(ρ, 1 - low, 1 + high)) A log π: no token loses its gradient.
+
+    Source: CISPO, MiniMax 2025, arXiv:2506.13585.
+    """
+
+
+# --- Aggregates: one number ------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SequenceSum(checks.Record):
+    """The sum over a text's tokens, then the mean over texts."""
+
+
+@dataclass(frozen=True)
+class SequenceMean(checks.Record):
+    """The mean over a text's tokens, then the mean over texts."""
+
+
+@dataclass(frozen=True)
+class TokenMean(checks.Record):
+    """The mean over all tokens of the batch."""
+
+
+@dataclass(frozen=True)
+class ConstantLength(checks.Record):
+    """The sum over a text's tokens by one length, then the mean over texts.
+
+    length: tokens; None is the environment's limit.
+    """
+
+    length: int | None = None
+
+    def _check(self):
+        checks.at_least(1, length=self.length)
+
+
+# --- The pull towards a reference ------------------------------------------
+
+
+@dataclass(frozen=True)
+class KL(checks.Record):
+    """An estimate of KL(π‖π_ref) at each token.
+
+    k1 belongs in the reward and k2 or k3 in the loss, as k1 in the loss has
+    no mean gradient and k2 or k3 in the reward feed on themselves.
+
+    estimator: ESTIMATORS, of `core.pt.logprobs` and `core.tf.logprobs`.
+    coef: reward per nat.
+    where: "reward": it is subtracted there; "loss": its gradient.
+    """
+
+    estimator: str
+    coef: float = 0.05
+    where: str = "reward"
+
+    def _check(self):
+        checks.one_of(ESTIMATORS, estimator=self.estimator)
+        checks.one_of(("reward", "loss"), where=self.where)
+        checks.at_least(0, coef=self.coef)
+
+
+# --- The four together -----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Algorithm(checks.Record):
+    """What is weighed, by what, how it is averaged, what pulls it back."""
+
+    advantage: Advantage = Return()
+    surrogate: Plain | Clipped = Plain()
+    aggregate: SequenceSum | SequenceMean | TokenMean | ConstantLength = (
+        SequenceSum()
+    )
+    pull: KL | None = None
+
+    def _check(self):
+        for name, kinds in (
+            ("advantage", Advantage), ("surrogate", (Plain, Clipped)),
+            ("aggregate", (SequenceSum, SequenceMean, TokenMean,
+                           ConstantLength)),
+            ("pull", (KL, type(None))),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kinds):
+                raise ValueError(
+                    f"{name}: expected such a record of core.algorithms, "
+                    f"got {value!r}"
+                )
+
+
+_KL_OF_PPO = KL("k1", 0.05, "reward")
+# The algorithms by name, with the papers' numbers where they have one.
 ALGORITHMS = {
     # Williams 1992
-    "REINFORCE": {},
+    "REINFORCE": Algorithm(),
     # Mnih et al. 2016, arXiv:1602.01783, with GAE
-    "A2C": {"baseline": "critic", "lam": 0.95, "aggregation": "token_mean"},
+    "A2C": Algorithm(Critic(lam=0.95), aggregate=TokenMean()),
     # Schulman et al. 2017, arXiv:1707.06347; with the KL in the reward as in
     # Ouyang et al. 2022, arXiv:2203.02155
-    "PPO": {
-        "baseline": "critic", "lam": 0.95, "whiten": True, "ratio": "token",
-        "aggregation": "token_mean", "epochs": 4, "kl": "k1",
-        "value_clip": 0.2,
-    },
-    # Ahmadian et al. 2024, arXiv:2402.14740
-    "RLOO": _GROUP | {
-        "baseline": "group_leave_one_out", "ratio": "sequence",
-        "aggregation": "sequence_mean", "kl": "k1",
-    },
+    "PPO": Algorithm(
+        Whitened(Critic(lam=0.95, value_clip=0.2)), Clipped("token", 0.2, 0.2),
+        TokenMean(), _KL_OF_PPO,
+    ),
+    # Ahmadian et al. 2024, arXiv:2402.14740: REINFORCE, without a ratio
+    "RLOO": Algorithm(LeaveOneOut(8), pull=_KL_OF_PPO),
+    # The same as TRL's trainer has it, with the ratio of whole texts
+    "RLOO (TRL)": Algorithm(
+        LeaveOneOut(8), Clipped("sequence", 0.2, 0.2), SequenceMean(),
+        _KL_OF_PPO,
+    ),
     # Li et al. 2023, arXiv:2310.10505, with the KL of its experiments left
     # out; self-critical training, Rennie et al. 2017, arXiv:1612.00563
-    "ReMax": {"returns": "total", "baseline": "greedy"},
+    "ReMax": Algorithm(Greedy()),
     # Shen et al. 2016, arXiv:1512.02433
-    "Minimum risk": _GROUP | {
-        "baseline": "group_risk", "sharpness": 5e-3, "ratio": "none",
-    },
+    "Minimum risk": Algorithm(MinimumRisk(8, sharpness=5e-3)),
     # Shao et al. 2024, arXiv:2402.03300
-    "GRPO": _GROUP | {
-        "baseline": "group_scaled", "aggregation": "sequence_mean",
-        "kl": "k3", "kl_in": "loss", "kl_coef": 0.04,
-    },
+    "GRPO": Algorithm(
+        Group(8, scale=True), Clipped("token", 0.2, 0.2), SequenceMean(),
+        KL("k3", 0.04, "loss"),
+    ),
     # Liu et al. 2025, arXiv:2503.20783
-    "Dr. GRPO": _GROUP | {"baseline": "group", "aggregation": "constant"},
+    "Dr. GRPO": Algorithm(
+        Group(8), Clipped("token", 0.2, 0.2), ConstantLength(),
+    ),
     # Yu et al. 2025, arXiv:2503.14476
-    "DAPO": _GROUP | {
-        "baseline": "group_scaled", "aggregation": "token_mean",
-        "clip_high": 0.28, "resample": 4,
-    },
+    "DAPO": Algorithm(
+        Group(8, scale=True), Clipped("token", 0.2, 0.28), TokenMean(),
+    ),
     # Zheng et al. 2025, arXiv:2507.18071
-    "GSPO": _GROUP | {
-        "baseline": "group_scaled", "ratio": "length_normalised",
-        "aggregation": "sequence_mean", "clip_low": 3e-4, "clip_high": 4e-4,
-    },
+    "GSPO": Algorithm(
+        Group(8, scale=True), Clipped("length_normalised", 3e-4, 4e-4),
+        SequenceMean(),
+    ),
     # MiniMax 2025, arXiv:2506.13585, which has no lower bound; the upper one:
     # Khatri et al. 2025, arXiv:2510.13786
-    "CISPO": _GROUP | {
-        "baseline": "group_scaled", "aggregation": "token_mean",
-        "clip": "weight", "clip_low": 1.0, "clip_high": 4.0,
-    },
+    "CISPO": Algorithm(
+        Group(8, scale=True), ClippedWeight("token", 1.0, 4.0), TokenMean(),
+    ),
 }
-
-
-def advantages(batch, config, predicted=None):
-    """The advantage of every token, and what a value network should predict.
-
-    The return of a token is either its return-to-go or the whole episode's
-    (`config.returns`).  `config.baseline` says what is subtracted:
-
-    - "none": nothing;
-    - "mean": the mean return at the same position over the batch;
-    - "leave_one_out": the same without the row itself, hence unbiased;
-    - "group_leave_one_out": the mean return of the other completions of the
-      prompt, as in RLOO: unbiased;
-    - "group": the mean of all of them, as in Dr. GRPO: its gradient is that
-      of RLOO times 1 - 1/G;
-    - "group_scaled": the same, divided by their deviation, as in GRPO;
-    - "group_risk": as in minimum-risk training, where each text counts by
-      its share Q ∝ π^sharpness of the group: `returns.risk_advantages`;
-    - "greedy": the return of the prompt's greedy text, that of the most
-      probable tokens, as in ReMax and self-critical training: unbiased;
-    - "learned": b(X), one prediction a prompt;
-    - "critic": V(s_t), through GAE with `config.lam` (`config.returns` has
-      no effect).  A truncated text is bootstrapped, so with γ = 1 and
-      rewards that would go on for ever, its values have no bound.
-
-    Args:
-        batch: Rollout of B rows and T positions.
-        config: PolicyGradientConfig.
-        predicted: for "learned" (B,), b of each prompt; for "greedy" (B,),
-            the return of its greedy text; for "critic" (B, T+1), V of
-            the state before each token and after the last; else None.
-    Returns: advantages (B, T); targets for b (B,) or for V (B, T), or None.
-    """
-    rewards, mask = batch.rewards, batch.mask
-    if config.whiten_rewards:
-        rewards = returns.whiten(rewards, mask, shift=False)
-    to_go = returns.discounted_returns(rewards, mask, config.gamma)
-    if config.baseline == "critic":
-        # A text that the limit cut off would go on: the value of the state
-        # after its last token stands for what was still to come.
-        after = predicted[np.arange(len(batch)), mask.sum(axis=1).astype(int)]
-        values = predicted[:, :-1]
-        adv = returns.gae(
-            rewards, values, mask, config.gamma, config.lam,
-            bootstrap=np.where(batch.terminated, 0.0, after),
-        )
-        targets = adv + values
-    else:
-        adv, targets = to_go, None
-        if config.returns == "total":
-            adv = returns.total_returns(rewards, mask, config.gamma)
-        if config.baseline == "learned":
-            adv, targets = adv - predicted[:, None], to_go[:, 0]
-        elif config.baseline == "greedy":
-            adv = adv - predicted[:, None]
-        elif config.baseline in GROUP_BASELINES:
-            worth = _in_group(to_go[:, 0], batch, config)
-            adv = np.zeros_like(adv) + worth[:, None]
-        elif config.baseline != "none":
-            own = config.baseline == "mean"
-            adv = adv - _position_mean(adv, mask, own)
-    adv = adv * mask
-    if config.whiten:
-        adv = returns.whiten(adv, mask, scale=np.abs(to_go).max())
-    return adv, targets
-
-
-def _in_group(scores, batch, config):
-    """What each row's return is worth beside those of its group, (B,)."""
-    size = config.group_size
-    if config.baseline == "group_risk":
-        logprobs = batch.logprobs.sum(axis=1)
-        return returns.risk_advantages(
-            scores, logprobs, size, config.sharpness
-        )
-    if config.baseline == "group_leave_one_out":
-        return scores - returns.leave_one_out(scores, size)
-    scale = config.baseline == "group_scaled"
-    return returns.group_advantages(scores, size, scale)
-
-
-def _position_mean(values, mask, own):
-    """Mean over the rows at each position, with or without a row itself."""
-    total, count = (values * mask).sum(axis=0), mask.sum(axis=0)
-    if not own:
-        total, count = total - values * mask, count - mask
-    return total / np.maximum(count, 1)
+# What these papers ask of a training beside their four records.
+TRAINING = {"PPO": {"epochs": 4}, "DAPO": {"resample": 4}}

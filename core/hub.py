@@ -21,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from core.types import BERT_HEADS, BERTConfig, GPTConfig
+from core.settings import BERT_HEADS, BERTConfig, GPTConfig
 from core.weights import check_names
 
 # What is downloaded: no code, no pickle, no second copy of the weights.

@@ -12,6 +12,7 @@ from core.pt import dqn as pt_dqn
 from core.pt import logprobs as pt_logprobs
 from core.pt import losses as pt_losses
 from core.pt import models as pt_models
+from core.pt import objective as pt_objective
 from core.pt import preference_trainers as pt_preference_trainers
 from core.pt import preferences as pt_preferences
 from core.pt import rewards as pt_rewards
@@ -22,6 +23,7 @@ from core.tf import dqn as tf_dqn
 from core.tf import logprobs as tf_logprobs
 from core.tf import losses as tf_losses
 from core.tf import models as tf_models
+from core.tf import objective as tf_objective
 from core.tf import preference_trainers as tf_preference_trainers
 from core.tf import preferences as tf_preferences
 from core.tf import rewards as tf_rewards
@@ -49,7 +51,7 @@ PT = SimpleNamespace(
     name="pt", tensor=torch.tensor, grad=_pt_grad,
     numpy=lambda t: t.detach().numpy(),
     checkpoints=pt_checkpoints, dqn=pt_dqn, logprobs=pt_logprobs,
-    losses=pt_losses,
+    losses=pt_losses, objective=pt_objective,
     models=pt_models, preferences=pt_preferences, rewards=pt_rewards,
     rollout=pt_rollout, trainers=pt_trainers,
     preference_trainers=pt_preference_trainers,
@@ -58,7 +60,7 @@ TF = SimpleNamespace(
     name="tf", tensor=tf.constant, grad=_tf_grad,
     numpy=lambda t: t.numpy(),
     checkpoints=tf_checkpoints, dqn=tf_dqn, logprobs=tf_logprobs,
-    losses=tf_losses,
+    losses=tf_losses, objective=tf_objective,
     models=tf_models, preferences=tf_preferences, rewards=tf_rewards,
     rollout=tf_rollout, trainers=tf_trainers,
     preference_trainers=tf_preference_trainers,

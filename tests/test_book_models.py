@@ -11,9 +11,9 @@ import transformers
 from applications import grammar
 from core import pretraining
 from core.pt import pretrained as pt_pretrained
+from core.settings import SupervisedConfig
 from core.text import PretrainedTokenizer
 from core.tf import pretrained as tf_pretrained
-from core.types import SupervisedConfig
 from tests.both import BOTH
 from tests.conftest import ROOT
 

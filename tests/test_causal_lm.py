@@ -6,12 +6,14 @@ import torch
 import transformers
 
 from core import envs, rewards
+from core.advantages import BatchMean, Critic
+from core.algorithms import Algorithm
 from core.pt import logprobs as pt_logprobs
 from core.pt import pretrained
 from core.pt.causal_lm import CausalLM
 from core.pt.rollout import sample
 from core.pt.trainers import PolicyGradientTrainer
-from core.types import PolicyGradientConfig
+from core.settings import PolicyGradientConfig
 
 V = 13
 SIZES = {
@@ -181,8 +183,8 @@ def test_policy_gradient(folders, kind, at_once, monkeypatch):
     assert ours.value_head.weight.grad.abs().max() > 0.1
 
 
-@pytest.mark.parametrize("baseline", ["mean", "critic"])
-def test_the_trainer_teaches_it(folders, baseline):
+@pytest.mark.parametrize("advantage", [BatchMean(), Critic()])
+def test_the_trainer_teaches_it(folders, advantage):
     """The same trainer as for `core`'s own policies."""
     rng = np.random.default_rng(4)
     env = envs.BatchedEnvironment(
@@ -191,13 +193,13 @@ def test_the_trainer_teaches_it(folders, baseline):
     )
     ours = pretrained.load(folders["llama"])
     trainer = PolicyGradientTrainer(ours, env, PolicyGradientConfig(
-        steps=40, batch_size=32, learning_rate=3e-2, baseline=baseline,
+        Algorithm(advantage), steps=40, batch_size=32, learning_rate=3e-2,
     ))
     history = trainer.train(progress=False)
     returns = [entry["return"] for entry in history]
     assert np.mean(returns[-5:]) > np.mean(returns[:5]) + 0.5
     moved = ours.value_head.bias.detach().abs().item() > 0
-    assert moved == (baseline == "critic")
+    assert moved == (advantage == Critic())
 
 
 def test_values_are_the_same_whichever_way_the_head_is_read(folders):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from core import envs, exact, returns, weights
-from core.types import DQNConfig, Rollout
+from core.settings import DQNConfig
+from core.types import Rollout
 from tests.both import BOTH
 from tests.test_rollout import last_logits, policy_of
 

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from core import hub
+from core.settings import BERTConfig, GPTConfig
 from core.text import ByteBPETokenizer, CharTokenizer
-from core.types import BERTConfig, GPTConfig
 
 GPT2 = {"model_type": "gpt2", "vocab_size": 5, "n_positions": 4, "n_embd": 2,
         "n_layer": 1, "n_head": 1}

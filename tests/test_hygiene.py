@@ -1,12 +1,15 @@
 """The corners where implementations break: groups of one, groups without
 spread, rows that are all masked, texts without EOS, pad = EOS, one token."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from core import envs, returns
-from core.algorithms import ALGORITHMS
-from core.types import PolicyGradientConfig
+from core.advantages import Group, LeaveOneOut, MinimumRisk
+from core.algorithms import ALGORITHMS, TRAINING
+from core.settings import PolicyGradientConfig
 from tests.both import BOTH
 
 FRAMEWORKS = pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -65,9 +68,9 @@ def test_masked_tokens_have_no_gradient(fw, name):
 
 
 def test_a_group_of_one_has_no_baseline():
-    for baseline in ("group", "group_scaled", "group_leave_one_out"):
-        with pytest.raises(ValueError, match="^group_size: expected at least"):
-            PolicyGradientConfig(baseline=baseline, returns="total")
+    for kind in (Group, LeaveOneOut, MinimumRisk):
+        with pytest.raises(ValueError, match="^size: expected at least 2"):
+            kind(1)
     with pytest.raises(ValueError, match="^group_size: expected at least 2"):
         returns.group_advantages([1.0, 2.0], 1, scale=True)
     with pytest.raises(ValueError, match="^group_size: expected at least 2"):
@@ -87,16 +90,16 @@ def environment(paid, max_length=3, **settings):
 def trainer_of(fw, name, env, **settings):
     """A trainer with an algorithm's own settings."""
     models = fw.models
-    config = PolicyGradientConfig(
-        **ALGORITHMS[name] | {"batch_size": 16, "warmup_steps": 0} | settings
-    )
+    config = PolicyGradientConfig(**{
+        "algorithm": ALGORITHMS[name], "batch_size": 16, "warmup_steps": 0,
+    } | TRAINING.get(name, {}) | settings)
     policy, reference = (
         models.LSTMPolicy(4, 4, 8, seed=seed, dtype="float64")
         for seed in (0, 1)
     )
     return fw.trainers.PolicyGradientTrainer(
         policy, env, config,
-        reference=None if config.kl == "none" else reference,
+        reference=reference if config.algorithm.pull else None,
     )
 
 
@@ -107,10 +110,13 @@ def first_token(completions, mask):
 
 
 @FRAMEWORKS
-@pytest.mark.parametrize("name", ["RLOO", "GRPO", "Dr. GRPO", "GSPO"])
+@pytest.mark.parametrize("name", [
+    "RLOO", "RLOO (TRL)", "GRPO", "Dr. GRPO", "GSPO",
+])
 def test_groups_without_spread_change_nothing(fw, name):
     trainer = trainer_of(
-        fw, name, environment(lambda completions, mask: 0.1 * mask), kl="none"
+        fw, name, environment(lambda completions, mask: 0.1 * mask),
+        algorithm=replace(ALGORITHMS[name], pull=None),
     )
     before = fw.checkpoints.get_weights(trainer.policy)
     metrics = trainer.step()

@@ -65,7 +65,7 @@ class Missing(MetaPathFinder):
 sys.meta_path.insert(0, Missing())
 import core.quiet
 from core.{1} import models, rollout, trainers
-from core.types import GPTConfig
+from core.settings import GPTConfig
 model = models.GPT(GPTConfig(vocab_size=5, n_embd=4, n_head=1))
 print(model.vocab_size)
 """

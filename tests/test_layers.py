@@ -1,4 +1,4 @@
-"""`core` is built in floors: a file imports only from lower ones.
+"""The map of `core`: a module imports only from those above it.
 
 The book stands on core, and core knows nothing of it.
 """
@@ -12,21 +12,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = {
-    "load_order": -1,
-    "types": 0, "text": 0, "quiet": 0, "sampling": 0, "pretraining": 0,
-    "weights": 1, "buffer": 1, "tasks": 1, "rewards": 1, "returns": 1,
-    "algorithms": 2, "exact": 2, "envs": 2, "show": 2, "plots": 2,
-    "hub": 2, "training": 2, "tabular": 3, "pt.causal_lm": 3,
-    "parity": 8,
+MAP = re.findall(
+    r"^([a-z_.*]+)  +(\S.*)$", ast.get_docstring(
+        ast.parse((ROOT / "core" / "__init__.py").read_text())
+    ), re.MULTILINE,
+)
+# Place of each module in reading order; a pair of `pt` and `tf` shares one.
+PLACES = {
+    name.replace("*", package): place
+    for place, (name, _) in enumerate(MAP) for package in ("pt", "tf")
 }
-MIRRORED = {
-    "checkpoints": 2, "logprobs": 2, "attention": 2, "layers": 2, "models": 3,
-    "losses": 4, "preferences": 4, "rewards": 4, "pretrained": 4,
-    "rollout": 5, "trainers": 6, "preference_trainers": 7, "dqn": 7,
-}
-for _package in ("pt", "tf"):
-    FLOORS |= {f"{_package}.{name}": n for name, n in MIRRORED.items()}
 FRAMEWORKS = {"torch": {"pt"}, "tensorflow": {"tf"}, "keras": {"tf"}}
 MODULES = {
     ".".join(path.relative_to(ROOT / "core").with_suffix("").parts): path
@@ -57,16 +52,22 @@ def imports(path):
             yield from (f"{node.module}.{a.name}" for a in node.names)
 
 
-def test_every_module_has_a_floor():
-    assert set(MODULES) == set(FLOORS)
+def test_every_module_is_on_the_map():
+    assert set(MODULES) == set(PLACES)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_imports_only_from_lower_floors(name):
-    used = {
-        n.removeprefix("core.") for n in imports(MODULES[name])
-    } & set(FLOORS)
-    assert not {n for n in used if FLOORS[n] >= FLOORS[name]}
+def test_imports_only_from_above_on_the_map(name):
+    used = {n.removeprefix("core.") for n in imports(MODULES[name])}
+    below = {n for n in used & set(PLACES) if PLACES[n] >= PLACES[name]}
+    assert not below
+
+
+def test_the_api_page_shows_the_map():
+    """The same rows in the same order."""
+    page = (ROOT / "book" / "api.md").read_text()
+    rows = re.findall(r"^\| `([a-z_.*]+)` \| (.*) \|$", page, re.MULTILINE)
+    assert rows == MAP
 
 
 @pytest.mark.parametrize("name", MODULES)

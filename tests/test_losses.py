@@ -299,19 +299,22 @@ def test_the_mean_over_a_sequence_climbs_another_objective(fw):
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_a_clipped_value_gains_nothing_by_moving_further(fw):
-    old, target = np.zeros((1, 4)), np.array([[1.0, 1, -1, 1]])
-    values = np.array([[0.1, 0.5, 0.5, -0.5]])  # clip 0.2
+    target = np.array([[1.0, 1, -1, 1, -1, -1]])
+    values = np.array([[0.1, 0.5, 0.5, -0.5, -0.5, -0.1]])  # clip 0.2
+    old, ones = np.zeros((1, 6)), np.ones((1, 6))
     value, (gradient,) = fw.grad(
         lambda x: fw.losses.clipped_value_loss(
-            x, fw.tensor(old), fw.tensor(target), fw.tensor(np.ones((1, 4))),
-            0.2,
+            x, *map(fw.tensor, (old, target, ones)), 0.2
         ),
         values,
     )
-    squares = [0.9**2, 0.8**2, 1.5**2, 1.5**2]
+    squares = [0.9**2, 0.8**2, 1.5**2, 1.5**2, 0.8**2, 0.9**2]
     assert value == pytest.approx(np.mean(squares) / 2)
-    # Near the old value and on the way back, the plain gradient; else none.
-    np.testing.assert_allclose(gradient, [[-0.9 / 4, 0, 1.5 / 4, -1.5 / 4]])
+    # Near the old value and on the way back, the plain gradient; beyond the
+    # clip, on either side, none.
+    np.testing.assert_allclose(
+        gradient, [[-0.9 / 6, 0, 1.5 / 6, -1.5 / 6, 0, 0.9 / 6]]
+    )
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

@@ -5,7 +5,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from core import exact
-from core.types import GPTConfig, Preferences, SupervisedConfig
+from core.settings import GPTConfig, SupervisedConfig
+from core.types import Preferences
 from tests.both import BOTH, TF
 from tests.test_model_rewards import with_scores
 from tests.test_preferences import trl_dpo, trl_reward_loss

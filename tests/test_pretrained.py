@@ -13,9 +13,9 @@ import transformers
 from safetensors.numpy import load_file, save_file
 
 from core.pt import pretrained as pt_pretrained
+from core.settings import BERTConfig, GPTConfig
 from core.text import ByteBPETokenizer, PretrainedTokenizer
 from core.tf import pretrained as tf_pretrained
-from core.types import BERTConfig, GPTConfig
 from tests.both import BOTH, PT, TF
 
 PRETRAINED = {"pt": pt_pretrained, "tf": tf_pretrained}

@@ -269,6 +269,12 @@ def test_edit_progress_and_regret_sum_to_the_distance(completions, mask):
         assert_allclose(total, expected, atol=1e-12)
 
 
+def test_edit_regret_of_a_target_without_an_end():
+    """What is longer than the whole target pays for its last token alone."""
+    paid = rewards.token_edit_regret([[3, 4, 5]], np.ones((1, 3)), [[3, 4]])
+    assert_allclose(paid, [[0, 0, -0.5]])
+
+
 def test_edit_regret_is_the_optimal_advantage():
     """Against all texts: Q*(s, y) - V*(s) of the reward -d / L at the end."""
     target, vocabulary, limit = [3, 4, 3, 2], (2, 3, 4), 6

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core import envs, exact, rewards
-from core.types import GPTConfig
+from core.settings import GPTConfig
 from tests.both import BOTH
 
 SIZES = {"embedding_dim": 4, "hidden_dim": 8}

@@ -13,11 +13,17 @@ import torch
 import trl
 from trl.trainer.utils import nanstd
 
-from core.types import PolicyGradientConfig
+from core import advantages, algorithms
+from core.checks import Record
+from core.settings import PolicyGradientConfig
 
 PAGE = (Path(__file__).resolve().parents[1] / "book/rosetta.md").read_text()
 THEIRS = re.findall(r"`(\w+Config)\.(\w+)` = ([^\s,|(:]+)", PAGE)
-OURS = re.findall(r"^\| (`\w+` = .*?) \|", PAGE, re.MULTILINE)
+RECORDS = {
+    name: kind for module in (advantages, algorithms)
+    for name, kind in vars(module).items() if isinstance(kind, type)
+}
+OURS = re.findall(r"^\| (`[\w.]+` = .*?) \|", PAGE, re.MULTILINE)
 
 
 def defaults(config):
@@ -47,25 +53,18 @@ def test_trls_other_values(config, name, value):
 
 
 def test_our_names_and_defaults():
-    ours = defaults(PolicyGradientConfig)
-    pairs = re.findall(r"`(\w+)` = ([^\s,]+)", " ".join(OURS))
+    pairs = re.findall(r"`(?:(\w+)\.)?(\w+)` = ([^\s,]+)", " ".join(OURS))
     assert len(pairs) >= 12
-    for name, value in pairs:
-        assert ours[name] == ast.literal_eval(value), name
+    for record, name, value in pairs:
+        kind = RECORDS[record] if record else PolicyGradientConfig
+        assert defaults(kind)[name] == ast.literal_eval(value), name
 
 
-def test_our_settings_can_be_made():
-    names = {field.name for field in fields(PolicyGradientConfig)}
-    chosen = re.findall(r'^\| `((\w+)="[^`]*)` \|', PAGE, re.MULTILINE)
-    assert len(chosen) >= 10
-    for call, name in chosen:
-        given = dict(re.findall(r'(\w+)="(\w+)"', call))
-        assert set(given) <= names
-        if name == "baseline":
-            given |= {"group_size": 2, "returns": "total"}
-            if given["baseline"] == "critic":
-                given["returns"] = "to_go"
-        assert PolicyGradientConfig(**given)
+def test_our_records_can_be_made():
+    calls = re.findall(r"^\| `([A-Z]\w+\(.*?\))`", PAGE, re.MULTILINE)
+    assert len(calls) >= 16
+    for call in calls:
+        assert isinstance(eval(call, dict(RECORDS)), Record), call
 
 
 def test_a_groups_deviation_is_trls_but_for_what_it_adds():

@@ -7,7 +7,7 @@ import tensorflow as tf
 import torch
 
 from core import weights
-from core.types import (
+from core.settings import (
     BERTConfig,
     GPTConfig,
     PolicyGradientConfig,

@@ -67,6 +67,15 @@ def test_word_spacing():
         assert text.join_words(text.split_words(string)) == string
 
 
+@pytest.mark.parametrize("words, string", [
+    (["[", "1", "]", "then", "(", "a", ")", "b"], "[1] then (a) b"),
+    (["end", "!", "Next", "?", "No", ":", "x", ";", "y"],
+     "end! Next? No: x; y"),
+])
+def test_a_space_follows_closing_marks(words, string):
+    assert text.join_words(words) == string
+
+
 @settings(deadline=None)
 @given(st.text(min_size=1), st.booleans())
 def test_characters_round_trip(string, keep_words):

@@ -4,7 +4,30 @@ import numpy as np
 import pytest
 
 from core import envs, exact, returns, rewards, weights
-from core.types import PolicyGradientConfig, Rollout
+from core.advantages import (
+    BatchMean,
+    Critic,
+    Greedy,
+    Group,
+    Learned,
+    LeaveOneOut,
+    MinimumRisk,
+    Return,
+    Whitened,
+    WhitenedRewards,
+)
+from core.algorithms import (
+    KL,
+    Algorithm,
+    Clipped,
+    ClippedWeight,
+    ConstantLength,
+    SequenceMean,
+    TokenMean,
+)
+from core.settings import PolicyGradientConfig
+from core.trainers import loop
+from core.types import Rollout
 from tests.both import BOTH
 from tests.test_rollout import last_logits, policy_of, small_env
 
@@ -19,12 +42,12 @@ def trainer_of(fw, env=None, dtype="float64", **settings):
         env.vocab_size, seed=2, dtype=dtype, **SIZES
     )
     network = None
-    if config.baseline == "learned":
+    if config.algorithm.advantage.predicts == "baseline":
         network = fw.models.BaselineNetwork(
             env.vocab_size, seed=3, dtype=dtype, **SIZES
         )
     reference = None
-    if config.kl != "none":
+    if config.algorithm.pull is not None:
         reference = fw.models.LSTMPolicy(
             env.vocab_size, seed=4, dtype=dtype, **SIZES
         )
@@ -33,26 +56,33 @@ def trainer_of(fw, env=None, dtype="float64", **settings):
     )
 
 
+def of(*records, **more):
+    """Settings with an algorithm: its records in order, the other settings.
+
+    A record of another place, such as a pull, is named.
+    """
+    named = {n: more.pop(n) for n in ("aggregate", "pull") if n in more}
+    return {"algorithm": Algorithm(*records, **named)} | more
+
+
 SETTINGS = {
     "plain": {},
-    "mean": {"baseline": "mean", "entropy_coef": 0.1, "entropy_final": 0.0},
-    "learned": {"baseline": "learned", "returns": "total"},
-    "critic": {"baseline": "critic", "lam": 0.9, "gamma": 0.9},
-    "whiten": {"baseline": "leave_one_out", "whiten": True},
-    "group": {"baseline": "group_scaled", "group_size": 4,
-              "returns": "total", "ratio": "token", "kl": "k3",
-              "kl_in": "loss", "aggregation": "sequence_mean"},
-    "ppo": {"baseline": "critic", "lam": 0.9, "whiten": True,
-            "kl": "k1", "kl_coef": 0.5, "ratio": "token",
-            "aggregation": "token_mean", "epochs": 2, "minibatches": 4},
-    "cispo": {"baseline": "group", "group_size": 2, "returns": "total",
-              "ratio": "token", "clip": "weight", "clip_high": 0.01,
-              "aggregation": "constant", "epochs": 2},
-    "clipped values": {"baseline": "critic", "whiten_rewards": True,
-                       "value_clip": 0.01, "ratio": "token", "epochs": 2},
-    "greedy": {"baseline": "greedy", "returns": "total"},
-    "risk": {"baseline": "group_risk", "group_size": 4, "resample": 2,
-             "returns": "total", "sharpness": 0.5},
+    "mean": of(BatchMean(), entropy_coef=0.1, entropy_final=0.0),
+    "learned": of(Learned(total=True)),
+    "critic": of(Critic(lam=0.9), gamma=0.9),
+    "whiten": of(Whitened(BatchMean(leave_one_out=True))),
+    "group": of(Group(4, scale=True), Clipped(), SequenceMean(),
+                KL("k3", where="loss")),
+    "ppo": of(Whitened(Critic(lam=0.9)), Clipped(), TokenMean(),
+              KL("k1", 0.5), epochs=2, minibatches=4),
+    "cispo": of(Group(2), ClippedWeight(high=0.01), ConstantLength(),
+                epochs=2),
+    "clipped values": of(
+        WhitenedRewards(Critic(value_clip=0.01)), Clipped(), epochs=2
+    ),
+    "clipped baseline": of(Learned(value_clip=0.01), Clipped(), epochs=2),
+    "greedy": of(Greedy()),
+    "risk": of(MinimumRisk(4, sharpness=0.5), resample=2),
     "temperature": {"temperature": 0.7},
     "reuse": {"buffer_batches": 5, "reuse": 2},
 }
@@ -78,7 +108,7 @@ def test_both_frameworks_take_the_same_steps(settings):
 
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("settings", [
-    {"baseline": "critic", "lam": 0.9}, SETTINGS["reuse"],
+    of(Critic(lam=0.9)), SETTINGS["reuse"],
 ], ids=["critic", "reuse"])
 def test_gpt_takes_the_same_steps_in_both(settings, padded):
     """Texts of several lengths, prompts of several lengths, in float64."""
@@ -129,7 +159,7 @@ def test_resumes_bit_for_bit(tmp_path, fw, settings):
 @pytest.mark.parametrize("source, target", [(0, 1), (1, 0)])
 def test_one_framework_resumes_the_other(tmp_path, source, target):
     path = tmp_path / "half.safetensors"
-    settings = SETTINGS["reuse"] | {"baseline": "learned"}
+    settings = SETTINGS["reuse"] | of(Learned())
     whole = trainer_of(BOTH[source], **settings)
     whole.train(progress=False)
     half = trainer_of(BOTH[source], **settings)
@@ -142,8 +172,8 @@ def test_one_framework_resumes_the_other(tmp_path, source, target):
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 @pytest.mark.parametrize("settings", [
-    {}, {"returns": "total"}, {"baseline": "leave_one_out"},
-    {"baseline": "group_leave_one_out", "group_size": 4, "returns": "total"},
+    {}, of(Return(total=True)), of(BatchMean(leave_one_out=True)),
+    of(LeaveOneOut(4)),
 ])
 def test_the_mean_gradient_is_the_exact_one(fw, settings):
     """Adam's first moment after one step is 0.1 of the batch's gradient.
@@ -179,7 +209,7 @@ def test_learns_a_text(fw):
     env = envs.TextEnvironment("ab ba").batched()
     trainer = trainer_of(
         fw, env, dtype="float32", steps=120, batch_size=64, gamma=0.0,
-        baseline="mean", learning_rate=0.02, entropy_coef=0.01,
+        learning_rate=0.02, entropy_coef=0.01, **of(BatchMean()),
     )
     trainer.train(progress=False)
     batch = fw.rollout.rollout(trainer.policy, env, np.zeros(1, int))
@@ -270,12 +300,12 @@ def test_a_clipped_value_stops_moving(fw):
         env = small_env()
         env.token_reward = lambda completions, mask, targets: 5.0 * mask
         trainer = trainer_of(
-            fw, env, baseline="critic", ratio="token", value_clip=clip,
-            epochs=30, learning_rate=0.01,
+            fw, env, epochs=30, learning_rate=0.01,
+            **of(Critic(value_clip=clip), Clipped()),
         )
-        before = trainer._predict(batch := trainer._draw())[:, :-1]
+        before = trainer.predict(batch := trainer.draw())[:, :-1]
         trainer.update(batch)
-        moved.append((trainer._predict(batch)[:, :-1] - before).mean())
+        moved.append((trainer.predict(batch)[:, :-1] - before).mean())
     assert moved[0] > 0.8 > 0.3 > moved[1] > 0.05  # Adam coasts a little
 
 
@@ -283,26 +313,25 @@ def test_a_clipped_value_stops_moving(fw):
 def test_resampling_replaces_groups_of_equal_returns(fw):
     """What is left without spread stands at the end, groups stay whole."""
     trainer = trainer_of(
-        fw, batch_size=8, baseline="group", group_size=2, returns="total",
-        resample=50,
+        fw, batch_size=8, resample=50, **of(Group(2))
     )
-    first = trainer._draw()
-    shares = [trainer._informative(first).mean()]
-    batch = trainer._refilled(first)
-    shares.append(trainer._informative(batch).mean())
+    first = trainer.draw()
+    shares = [trainer.informative(first).mean()]
+    batch = trainer.refill(first)
+    shares.append(trainer.informative(batch).mean())
     assert 0 < shares[0] < shares[1] and len(batch) == 8
     assert (batch.rows[::2] == batch.rows[1::2]).all()
     metrics = trainer.step()
-    assert trainer._informative(trainer.batch).all()
+    assert trainer.informative(trainer.batch).all()
     assert 0 <= metrics["informative"] <= 1
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_the_greedy_baseline_is_the_return_of_the_best_text(fw):
-    trainer = trainer_of(fw, baseline="greedy", returns="total", gamma=0.9)
+    trainer = trainer_of(fw, gamma=0.9, **of(Greedy()))
     trainer.step()
-    batch = trainer._draw()
-    found = trainer._predict(batch)
+    batch = trainer.draw()
+    found = trainer.predict(batch)
     for row, value in zip(batch.rows, found):
         best = fw.rollout.rollout(trainer.policy, trainer.env, [row])
         paid = best.rewards[0] @ 0.9 ** np.arange(best.rewards.shape[1])
@@ -334,30 +363,32 @@ def test_wrong_arguments_are_named(tmp_path, fw):
     policy = fw.models.LSTMPolicy(6, **SIZES)
     network = fw.models.BaselineNetwork(6, **SIZES)
     make = fw.trainers.PolicyGradientTrainer
+    pulled = PolicyGradientConfig(Algorithm(pull=KL("k1")))
     with pytest.raises(ValueError, match="baseline_network"):
-        make(policy, env, PolicyGradientConfig(baseline="learned"))
+        make(policy, env, PolicyGradientConfig(Algorithm(Learned())))
     with pytest.raises(ValueError, match="baseline_network"):
         make(policy, env, PolicyGradientConfig(), network)
-    with pytest.raises(ValueError, match="^reference: expected with kl"):
-        make(policy, env, PolicyGradientConfig(kl="k1"))
-    with pytest.raises(ValueError, match="^reference: expected with kl"):
+    with pytest.raises(ValueError, match="^reference: expected with a"):
+        make(policy, env, pulled)
+    with pytest.raises(ValueError, match="^reference: expected with a"):
         make(policy, env, PolicyGradientConfig(), reference=policy)
     with pytest.raises(ValueError, match="^reference: expected a copy"):
-        make(policy, env, PolicyGradientConfig(kl="k1"), reference=policy)
+        make(policy, env, pulled, reference=policy)
     with pytest.raises(ValueError, match="^reference: expected .* 6 tokens"):
-        make(policy, env, PolicyGradientConfig(kl="k1"),
+        make(policy, env, pulled,
              reference=fw.models.LSTMPolicy(7, **SIZES))
     with pytest.raises(ValueError, match="policy: expected .* 6 tokens"):
         make(fw.models.LSTMPolicy(7, **SIZES), env, PolicyGradientConfig())
     with pytest.raises(ValueError, match="every"):
         trainer_of(fw).train(every=0)
-    ratio = trainer_of(fw, ratio="token")
+    ratio = trainer_of(fw, **of(Return(), Clipped()))
     with pytest.raises(ValueError, match="^reused: expected False"):
-        ratio.update(ratio._draw(), reused=True)
+        ratio.update(ratio.draw(), reused=True)
     path = tmp_path / "run.safetensors"
     trainer_of(fw).save(path)
-    with pytest.raises(ValueError, match="config"):
-        trainer_of(fw, gamma=0.5).load(path)
+    for other in ({"gamma": 0.5}, of(BatchMean())):
+        with pytest.raises(ValueError, match="config"):
+            trainer_of(fw, **other).load(path)
     with pytest.raises(FileNotFoundError):
         trainer_of(fw).load(tmp_path / "none")
     path.write_bytes(path.read_bytes()[:-9])
@@ -377,8 +408,10 @@ def test_shows_a_bar(fw, capfd):
 # same probabilities in each state; with halves and quarters, 16 rows hold
 # every text of two tokens as often as it is expected.
 PI = np.log([0.5, 0.25, 0.25])
-SEQUENCE = {"ratio": "sequence", "aggregation": "sequence_mean",
-            "returns": "total"}
+def of_sequences(level="sequence", **bounds):
+    return of(Return(total=True), Clipped(level, **bounds), SequenceMean())
+
+
 MU = np.log([0.25, 0.25, 0.5])
 
 
@@ -395,7 +428,7 @@ def expected_batch(mdp, logits):
 
 
 def update_of(fw, settings, bias=PI, drawn=PI, reused=False, history=0,
-              value=0.0):
+              value=0.0, batch=None):
     """Trainer after one update on the expected batch, and the problem."""
     mdp = exact.TokenMDP.enumerate(
         3, 2, lambda text: [0.5, 1.0, -0.4][text[-1]] * len(text)
@@ -415,7 +448,9 @@ def update_of(fw, settings, bias=PI, drawn=PI, reused=False, history=0,
         arrays["policy_head.bias"][:] = MU
         fw.checkpoints.set_weights(trainer.reference, arrays)
     trainer.history = [{}] * history
-    trainer.metrics = trainer.update(expected_batch(mdp, drawn), reused)
+    if batch is None:
+        batch = expected_batch(mdp, drawn)
+    trainer.metrics = trainer.update(batch, reused)
     return trainer, mdp, np.tile(PI, (len(mdp.states), 1))
 
 
@@ -430,22 +465,22 @@ def moved(fw, trainer, name, model="policy"):
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 @pytest.mark.parametrize("settings, arguments, alpha", [
     ({}, {}, 0.0),
-    ({"returns": "total"}, {}, 0.0),
+    (of(Return(total=True)), {}, 0.0),
     ({"entropy_coef": 0.7}, {}, 0.7),
     ({"entropy_coef": 1}, {}, 1.0),
     ({"entropy_coef": 0.8, "entropy_final": 0.0}, {"history": 3}, 0.0),
     ({"temperature": 2.0, "entropy_coef": 0.7}, {"bias": 2 * PI}, 0.7),
     ({"reuse": 1, "buffer_batches": 1}, {"drawn": MU, "reused": True}, 0.0),
     # With V far from right, the critic's advantage is still unbiased.
-    ({"baseline": "critic"}, {"value": 2.0}, 0.0),
-    ({"baseline": "learned"}, {}, 0.0),
+    (of(Critic()), {"value": 2.0}, 0.0),
+    (of(Learned()), {}, 0.0),
     # Where the policy is the one that sampled, the ratio is 1, and the
     # gradient of a surrogate is the policy gradient.
-    ({"ratio": "token"}, {}, 0.0),
-    ({"ratio": "token", "clip": "weight"}, {}, 0.0),
-    (SEQUENCE, {}, 0.0),
+    (of(Return(), Clipped()), {}, 0.0),
+    (of(Return(), ClippedWeight(low=0.2, high=0.2)), {}, 0.0),
+    (of_sequences(), {}, 0.0),
     # Where it is not, the unclipped ratio of sequences makes it exact.
-    (SEQUENCE | {"clip_low": 1.0, "clip_high": 1e9}, {"drawn": MU}, 0.0),
+    (of_sequences(low=1.0, high=1e9), {"drawn": MU}, 0.0),
 ])
 def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
     trainer, mdp, logits = update_of(fw, settings, **arguments)
@@ -467,7 +502,7 @@ def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
 ])
 def test_what_the_kl_to_the_reference_pulls(fw, kl, kl_in, share, fixed):
     trainer, mdp, logits = update_of(
-        fw, {"kl": kl, "kl_in": kl_in, "kl_coef": 0.8}
+        fw, of(pull=KL(kl, 0.8, where=kl_in))
     )
     ref = np.tile(MU, (len(mdp.states), 1))
     pull = exact.kl_gradient(mdp, logits, ref, fixed_states=fixed)
@@ -484,9 +519,9 @@ def test_what_the_kl_to_the_reference_pulls(fw, kl, kl_in, share, fixed):
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 @pytest.mark.parametrize("settings", [
-    {"aggregation": "sequence_mean"}, {"aggregation": "token_mean"},
-    {"aggregation": "constant"},
-    SEQUENCE | {"ratio": "length_normalised"},
+    of(aggregate=SequenceMean()), of(aggregate=TokenMean()),
+    of(aggregate=ConstantLength()), of(aggregate=ConstantLength(2)),
+    of_sequences("length_normalised"),
 ])
 def test_means_over_two_tokens_halve_the_gradient(fw, settings):
     trainer, mdp, logits = update_of(fw, settings)
@@ -504,10 +539,75 @@ def test_means_over_two_tokens_halve_the_gradient(fw, settings):
 def test_clipped_is_the_share_beyond_the_bounds(fw, low, high, share):
     """π / μ is 2, 1 and 1/2; MU draws them in 1/4, 1/4 and 1/2."""
     trainer, *_ = update_of(
-        fw, {"ratio": "token", "clip_low": low, "clip_high": high},
-        drawn=MU,
+        fw, of(Return(), Clipped(low=low, high=high)), drawn=MU
     )
     assert trainer.metrics["clipped"] == pytest.approx(share)
+
+
+# Two texts of two tokens, two that end with their first; one has no EOS.
+EARLY = Rollout(
+    np.ones((4, 1), int), np.array([[2, 1], [0, 0], [1, 0], [1, 0]]),
+    np.array([[1, 1], [1, 0], [1, 1], [1, 0.0]]),
+    MU[[[2, 1], [0, 0], [1, 0], [1, 0]]] * [[1, 1], [1, 0], [1, 1], [1, 0]],
+    np.array([[1, 2], [4, 0], [-1, 3], [0.5, 0]]), np.ones(4, bool),
+    np.zeros(4, int),
+)
+
+
+def test_return_and_length_by_hand():
+    """Sums and counts of a text's own tokens, then the mean over texts."""
+    found = loop.sampled(EARLY)
+    assert found == {"return": (3 + 4 + 2 + 0.5) / 4, "length": 6 / 4}
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("settings, reused", [
+    (of(pull=KL("k1")), False),
+    (of(pull=KL("k2", where="loss")), False),
+    (of(pull=KL("k3", where="loss")), False),
+    ({"reuse": 1, "buffer_batches": 1}, True),
+])
+def test_metrics_by_hand_on_texts_that_end_early(fw, settings, reused):
+    """Means over the six tokens, none of them over padding."""
+    trainer, *_ = update_of(
+        fw, settings | {"batch_size": 4}, reused=reused, batch=EARLY
+    )
+    pi, mu = np.exp(PI), np.exp(MU)
+    tokens = np.array([2, 1, 0, 1, 0, 1])
+    assert trainer.metrics["entropy"] == pytest.approx(-(pi * PI).sum())
+    if reused:  # the policy MU drew them, the weights are those of PI
+        ratio = pi / mu
+        weights = np.array([
+            ratio[2] * ratio[1], ratio[0], ratio[1] * ratio[0], ratio[1]
+        ])
+        share = weights.sum() ** 2 / (4 * (weights**2).sum())
+        assert share < 0.9
+        assert trainer.metrics["ess"] == pytest.approx(share)
+        return
+    log_ratio = (PI - MU)[tokens]
+    estimates = {
+        "k1": log_ratio, "k2": log_ratio**2 / 2,
+        "k3": np.exp(-log_ratio) - 1 + log_ratio,
+    }
+    wanted = estimates[settings["algorithm"].pull.estimator].mean()
+    assert trainer.metrics["kl"] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("clip, share", [(0.0, 0.0), (1e9, 1.0)])
+def test_the_learned_baseline_can_be_clipped(fw, clip, share):
+    """Half the error of b(X) = 0 either way; its gradient is cut at 0."""
+    trainer, mdp, logits = update_of(
+        fw, of(Learned(value_clip=clip, value_coef=1.0))
+    )
+    probs = exact.probabilities(mdp, logits)
+    to_go = exact.returns_to_go(mdp)[:, 0]
+    assert trainer.metrics["value_loss"] == pytest.approx(
+        probs @ to_go**2 / 2
+    )
+    found = moved(fw, trainer, "value_head.bias", "baseline")
+    if clip:  # where the two errors are equal, frameworks differ in the cut
+        assert found == pytest.approx(-share * probs @ to_go)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -516,7 +616,7 @@ def test_a_batch_is_used_as_often_as_asked(fw, monkeypatch):
     trainer = trainer_of(fw, **SETTINGS["ppo"])
     seen, whole = [], trainer._update
     monkeypatch.setattr(trainer, "_update", lambda arrays, reused: (
-        seen.append(arrays[3]) or whole(arrays, reused)
+        seen.append(arrays["old"]) or whole(arrays, reused)
     ))
     trainer.step()
     assert trainer.updates == len(seen) == 8
@@ -529,18 +629,16 @@ def test_a_batch_is_used_as_often_as_asked(fw, monkeypatch):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("baseline", ["critic", "learned"])
-def test_values_are_trained(fw, baseline):
+@pytest.mark.parametrize("kind", [Critic, Learned])
+def test_values_are_trained(fw, kind):
     """Values start at 0: their gradient is minus the mean return."""
-    trainer, mdp, logits = update_of(
-        fw, {"baseline": baseline, "value_coef": 0.6}
-    )
+    trainer, mdp, logits = update_of(fw, of(kind(value_coef=0.6)))
     to_go = exact.returns_to_go(mdp)
     probs = exact.probabilities(mdp, logits)
     wanted = probs @ to_go[:, 0]
-    if baseline == "critic":
+    if kind is Critic:
         wanted = probs @ to_go.mean(axis=1)
-    name = "policy" if baseline == "critic" else "baseline"
+    name = "policy" if kind is Critic else "baseline"
     assert moved(fw, trainer, "value_head.bias", name) == pytest.approx(
         -0.6 * wanted
     )
@@ -548,13 +646,13 @@ def test_values_are_trained(fw, baseline):
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_critic_predicts_the_state_before_each_token_and_the_last(fw):
-    trainer = trainer_of(fw, baseline="critic")
+    trainer = trainer_of(fw, **of(Critic()))
     arrays = fw.checkpoints.get_weights(trainer.policy)
     arrays["value_head.weight"] += 1
     fw.checkpoints.set_weights(trainer.policy, arrays)
     trainer.step()
     batch = trainer.batch
-    found = trainer._predict(batch)
+    found = trainer.predict(batch)
     prompts, completions = map(
         fw.tensor, (batch.prompts, batch.completions)
     )
@@ -617,7 +715,7 @@ def test_reuses_earlier_batches(fw, monkeypatch):
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_a_wrong_checkpoint_changes_nothing(tmp_path, fw):
     path = tmp_path / "run.safetensors"
-    settings = {"baseline": "learned", "reuse": 1, "buffer_batches": 2}
+    settings = of(Learned(), reuse=1, buffer_batches=2)
     trainer = trainer_of(fw, **settings)
     trainer.train(2, progress=False, path=path)
     arrays, kept = weights.read(path)

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from core.types import BERTConfig, GPTConfig, PolicyGradientConfig, Rollout
+from core.advantages import BatchMean, Group
+from core.algorithms import KL, Algorithm, Clipped
+from core.settings import (
+    BERTConfig,
+    DQNConfig,
+    GPTConfig,
+    PolicyGradientConfig,
+)
+from core.types import Rollout
 
 
 def arrays(b=2, t=3):
@@ -66,53 +74,52 @@ def test_bad_rollouts_are_named(name, value):
 
 
 @pytest.mark.parametrize("name, value", [
-    ("gamma", -0.1), ("gamma", 1.1), ("lam", 2), ("lam", float("nan")),
-    ("group_size", 0), ("epochs", 0), ("minibatches", 0), ("clip", "kl"),
-    ("kl", "k4"), ("kl_in", "return"), ("kl_coef", -1),
-    ("ratio", "word"), ("aggregation", "mean"), ("clip_low", -0.1),
-    ("clip_high", -0.1), ("temperature", 0), ("temperature", -1),
+    ("gamma", -0.1), ("gamma", 1.1), ("epochs", 0), ("minibatches", 0),
+    ("temperature", 0), ("temperature", -1),
     ("learning_rate", 0),
     ("max_grad_norm", 0), ("steps", 0), ("batch_size", 0),
     ("warmup_steps", -1), ("decay", "linear"),
     ("entropy_coef", -1), ("entropy_final", -1),
-    ("value_coef", -1), ("buffer_batches", -1), ("reuse", -1),
-    ("returns", "all"), ("baseline", "average"), ("seed", -1),
+    ("buffer_batches", -1), ("reuse", -1), ("seed", -1),
     ("entropy_coef", float("nan")), ("learning_rate", float("inf")),
-    ("sharpness", 0.0), ("resample", -1), ("value_clip", -0.1),
+    ("resample", -1), ("algorithm", "GRPO"), ("algorithm", {}),
 ])
 def test_bad_settings_are_named(name, value):
     with pytest.raises(ValueError, match=name):
         PolicyGradientConfig(**{name: value})
 
 
-def test_settings_that_do_not_fit_together():
-    with pytest.raises(ValueError, match="buffer_batches"):
-        PolicyGradientConfig(reuse=1)
-    with pytest.raises(ValueError, match="batch_size"):
-        PolicyGradientConfig(batch_size=1, baseline="leave_one_out")
-    with pytest.raises(ValueError, match="batch_size"):
-        PolicyGradientConfig(batch_size=1, baseline="mean")
-    with pytest.raises(ValueError, match="returns"):
-        PolicyGradientConfig(baseline="critic", returns="total")
-    group = {"baseline": "group", "group_size": 4, "returns": "total"}
-    PolicyGradientConfig(**group)
-    for name, changed in (
-        ("batch_size", {"batch_size": 6}), ("group_size", {"group_size": 1}),
-        ("returns", {"returns": "to_go"}),
-        ("reuse", {"reuse": 1, "buffer_batches": 1}),
-    ):
-        with pytest.raises(ValueError, match=f"^{name}: expected"):
-            PolicyGradientConfig(**group | changed)
-    for name, changed in (
-        ("ratio", {"epochs": 2}), ("ratio", {"minibatches": 2}),
-        ("batch_size", {"ratio": "token", "minibatches": 3}),
-        ("reuse", {"ratio": "token", "reuse": 1, "buffer_batches": 1}),
-        ("reuse", {"kl": "k1", "reuse": 1, "buffer_batches": 1}),
-        ("resample", {"resample": 1}), ("value_clip", {"value_clip": 0.2}),
-        ("returns", {"baseline": "greedy"}),
-    ):
-        with pytest.raises(ValueError, match=f"^{name}: expected"):
-            PolicyGradientConfig(**changed)
+RATIO = Algorithm(surrogate=Clipped())
+GROUP = Algorithm(Group(4))
+
+
+@pytest.mark.parametrize("name, settings", [
+    ("reuse", {"reuse": 1}),
+    ("batch_size", {"algorithm": Algorithm(BatchMean()), "batch_size": 1}),
+    ("batch_size", {"algorithm": GROUP, "batch_size": 6}),
+    ("batch_size", {"algorithm": RATIO, "minibatches": 3}),
+    ("reuse", {"algorithm": GROUP, "reuse": 1, "buffer_batches": 1}),
+    ("reuse", {"algorithm": RATIO, "reuse": 1, "buffer_batches": 1}),
+    ("reuse", {"algorithm": Algorithm(pull=KL("k1")), "reuse": 1,
+               "buffer_batches": 1}),
+    ("surrogate", {"epochs": 2}), ("surrogate", {"minibatches": 2}),
+    ("resample", {"resample": 1}),
+    ("per_prompt", {"algorithm": GROUP, "per_prompt": 4}),
+    ("batch_size", {"per_prompt": 5}),
+])
+def test_settings_that_do_not_fit_together(name, settings):
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        PolicyGradientConfig(**settings)
+
+
+@pytest.mark.parametrize("settings, size", [
+    ({}, 1), ({"per_prompt": 4}, 4), ({"algorithm": GROUP}, 4),
+])
+def test_completions_of_a_prompt(settings, size):
+    assert PolicyGradientConfig(**settings).group_size == size
+
+
+def test_a_misspelt_setting_is_an_error():
     with pytest.raises(TypeError, match="batchsize"):
         PolicyGradientConfig(batchsize=3)
 
@@ -134,3 +141,11 @@ def test_numpy_numbers_become_python_s():
         seed=np.int64(3), learning_rate=np.float32(0.5)
     )
     assert type(config.seed) is int and type(config.learning_rate) is float
+
+
+@pytest.mark.parametrize("step, share", [
+    (0, 1.0), (2, 0.55), (4, 0.1), (9, 0.1),
+])
+def test_exploration_falls_to_its_final_share(step, share):
+    config = DQNConfig(steps=5, epsilon=1.0, epsilon_final=0.1)
+    assert config.exploration(step) == pytest.approx(share)

@@ -24,6 +24,18 @@ def test_initial_weights():
     assert (third["embedding.weight"] != first["embedding.weight"]).all()
 
 
+def test_layers_that_add_to_the_residual_stream_start_smaller():
+    """Two layers, so four additions: 0.02 / √4."""
+    shapes = {
+        f"transformer.h.{i}.{part}.weight": (200, 200)
+        for i in range(2)
+        for part in ("attn.c_attn", "attn.c_proj", "mlp.c_proj")
+    }
+    for name, first in weights.initial_weights(shapes, 0).items():
+        wanted = 0.01 if "c_proj" in name else 0.02
+        assert first.std() == pytest.approx(wanted, rel=0.02)
+
+
 def test_write_and_read(tmp_path):
     path = tmp_path / "a.safetensors"
     big = 2**100  # a generator's state has such numbers

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.types import SupervisedConfig
+from core.settings import SupervisedConfig
 
 
 @dataclass(frozen=True)

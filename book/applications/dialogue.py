@@ -15,8 +15,9 @@ import numpy as np
 
 from core.envs import BatchedEnvironment
 from core.rewards import token_exact_match
+from core.settings import SupervisedConfig
 from core.text import WordTokenizer, split_words
-from core.types import Rollout, SupervisedConfig
+from core.types import Rollout
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
         "sunday")

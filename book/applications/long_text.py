@@ -16,8 +16,9 @@ import numpy as np
 from applications import Start
 from core import pretraining, rewards
 from core.envs import BatchedEnvironment
+from core.settings import SupervisedConfig
 from core.text import WordTokenizer
-from core.types import Rollout, SupervisedConfig
+from core.types import Rollout
 
 PEOPLE = ("Ann", "Ben", "Cat", "Dan")
 THINGS = ("key", "book", "coin")

@@ -15,8 +15,8 @@ import numpy as np
 
 from core import rewards
 from core.envs import BatchedEnvironment
+from core.settings import SupervisedConfig
 from core.text import WordTokenizer
-from core.types import SupervisedConfig
 
 # The supervised start that travels with the book (starters.py).
 MODEL = {"n_embd": 64, "n_layer": 1, "n_head": 4}

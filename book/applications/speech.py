@@ -17,8 +17,8 @@ from scipy import fft, signal
 
 from core import rewards
 from core.envs import BatchedEnvironment
+from core.settings import SupervisedConfig
 from core.text import SPECIALS, WordTokenizer
-from core.types import SupervisedConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "speech"
 SPLITS = ("train", "test")

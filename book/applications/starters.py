@@ -28,7 +28,7 @@ from core.pt import pretrained
 from core.pt.models import GPT
 from core.pt.rollout import rollout
 from core.pt.trainers import SupervisedTrainer
-from core.types import GPTConfig
+from core.settings import GPTConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "models"
 SEED = 0

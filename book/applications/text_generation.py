@@ -16,7 +16,7 @@ import numpy as np
 from applications import grammar, metrics
 from core import pretraining
 from core.envs import BatchedEnvironment
-from core.types import SupervisedConfig
+from core.settings import SupervisedConfig
 
 SPLITS = ("train", "test")
 MAX_LENGTH = 28  # tokens after the prompt: about three sentences

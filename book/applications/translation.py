@@ -22,8 +22,8 @@ from rapidfuzz.distance import Levenshtein
 from applications import metrics
 from core import rewards
 from core.envs import BatchedEnvironment
+from core.settings import SupervisedConfig
 from core.text import WordTokenizer, split_words
-from core.types import SupervisedConfig
 
 # The supervised start that travels with the book (starters.py).
 MODEL = {"n_embd": 64, "n_layer": 2, "n_head": 4}

@@ -23,8 +23,8 @@ from core.pt import pretrained
 from core.pt.models import BERT, GPT
 from core.pt.rollout import sample
 from core.pt.trainers import SupervisedTrainer
+from core.settings import BERTConfig, GPTConfig, SupervisedConfig
 from core.text import ByteBPETokenizer
-from core.types import BERTConfig, GPTConfig, SupervisedConfig
 
 FOLDER = Path(__file__).resolve().parent
 CHECKPOINTS = FOLDER.parents[1] / "_build" / "models"

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import torch
 
-from core.types import AGGREGATIONS, RATIOS
+from core.algorithms import LEVELS
+
+AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
 
 
 def policy_gradient_loss(logprobs, advantages, mask):
@@ -118,7 +120,7 @@ def policy_ratio(logprobs, old_logprobs, mask, level):
             here.
         old_logprobs: (B, T) float, nats, of the policy that sampled.
         mask: (B, T) float.
-        level: one of `core.types.RATIOS`: "token" ρ_t = π(y_t) / μ(y_t);
+        level: one of `core.algorithms.LEVELS`: "token" ρ_t = π(y_t) / μ(y_t);
             "sequence" Π_t ρ_t; "length_normalised" (Π_t ρ_t)^(1/|y|), the
             geometric mean.
     Returns: (B, T) for "token", otherwise (B, 1).
@@ -127,7 +129,7 @@ def policy_ratio(logprobs, old_logprobs, mask, level):
         al. 2025 (GSPO), arXiv:2507.18071.
     """
     _same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
-    _one_of("level", level, RATIOS)
+    _one_of("level", level, LEVELS)
     log_ratio = (logprobs - old_logprobs) * mask
     if level != "token":
         log_ratio = log_ratio.sum(dim=1, keepdim=True)
@@ -190,7 +192,7 @@ def aggregate(per_token, mask, how, length=None):
     Args:
         per_token: (B, T) float; the gradient flows here.
         mask: (B, T) float; a row of zeros counts in B.
-        how: one of `core.types.AGGREGATIONS`.
+        how: one of AGGREGATIONS.
         length: for "constant", tokens, > 0; for the others None.
     Returns: scalar; 0 where mask is all zero.
     Raises: ValueError where shapes differ, for another `how` or a length

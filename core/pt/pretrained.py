@@ -6,7 +6,7 @@ from core import hub
 from core.pt.causal_lm import CausalLM
 from core.pt.checkpoints import get_weights, set_weights
 from core.pt.models import BERT, GPT
-from core.types import GPTConfig
+from core.settings import GPTConfig
 
 
 def load(name, head=None, num_labels=None, seed=0, dtype="float32"):
@@ -19,7 +19,7 @@ def load(name, head=None, num_labels=None, seed=0, dtype="float32"):
     Args:
         name: directory with config.json and model.safetensors, or a name on
             huggingface.co such as "gpt2".
-        head: of a BERT, one of `core.types.BERT_HEADS`; None: its own.
+        head: of a BERT, one of `core.settings.BERT_HEADS`; None: its own.
         num_labels: classes of the heads "sequence" and "token"; None: its
             own.
         seed: of a BERT's head that is not the checkpoint's; the value head

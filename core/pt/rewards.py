@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from core.rewards import terminal
-from core.types import REWARD_LEVELS
+from core.types import check_level
 
 
 @torch.no_grad()
@@ -107,11 +107,3 @@ def learned_reward(model, level):
         return terminal(scores[np.arange(len(last)), last], mask)
 
     return reward
-
-
-def check_level(level):
-    """ValueError unless a reward model is read at this level."""
-    if level not in REWARD_LEVELS:
-        raise ValueError(
-            f"level: expected one of {REWARD_LEVELS}, got {level!r}"
-        )

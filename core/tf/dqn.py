@@ -2,132 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
-from core.returns import state_values, td_targets
 from core.tf import checkpoints
 from core.tf.losses import q_loss
 from core.tf.rollout import rollout
-from core.tf.trainers import adam
-from core.training import Trainer, check_finite, check_vocabulary
+from core.tf.trainers import adam, clipped_gradients, descend, tensor_like
+from core.trainers import dqn
 
 
-class DQNTrainer(Trainer):
-    """Deep Q-learning on texts, hard or soft, as `config` says.
+class DQNTrainer(dqn.DQNTrainer):
+    """That of `core.trainers.dqn`, with what a gradient passes through."""
 
-    The logits of `policy` in a state are Q(s, ·).  One step samples a batch
-    of texts into the experience buffer and takes `config.updates` gradient
-    steps on texts drawn from there, towards
-
-        r_t + γ V(s_{t+1}),  V from `returns.state_values` of the target.
-
-    With alpha = 0 the texts are ε-greedy and V is a maximum.  With alpha > 0
-    they are drawn from π = softmax(Q / alpha) and V is the soft maximum: the
-    values of the best policy for the return plus alpha times its entropy.
-
-    Args:
-        policy: a policy of `core.pt.models` or `core.tf.models`.
-        target: another of the same sizes; its weights are replaced by those
-            of `policy`, now and after every `config.target_every` updates.
-        env: `core.envs.BatchedEnvironment`.
-        config: `core.types.DQNConfig`.
-    Attributes:
-        history: list of dicts, one a step: "step", "return" (mean sum of
-            rewards of the sampled texts, exploration included), "length"
-            (tokens), "loss", "q" (mean of the largest value),
-            "grad_norm" (before clipping).
-        updates: how many gradient steps were taken.
-        batch: the last Rollout that was sampled, None before the first.
-        updating: that of the last update, drawn from the buffer.
-    Source: Mnih et al. 2015, Human-level control through deep reinforcement
-        learning, Nature 518; van Hasselt, Guez, Silver 2016,
-        arXiv:1509.06461; Haarnoja et al. 2017, arXiv:1702.08165.
-    """
-
-    _checkpoints = checkpoints
-
-    def __init__(self, policy, target, env, config):
-        check_vocabulary(env, policy=policy, target=target)
-        if target is policy:
-            raise ValueError("target: expected another model than policy")
-        self.policy, self.target = policy, target
-        super().__init__(
-            env, config, {"policy": policy, "target": target},
-            {"policy": adam(policy)},
-        )
-        self._copy()
-
-    def step(self):
-        """One step: sample, keep, update.  Returns its metrics."""
-        config = self.config
-        rows = self.env.sample(config.batch_size, self.rng)
-        self.batch = batch = rollout(
-            self.policy, self.env, rows, self.rng, config.alpha or 1.0,
-            epsilon=config.exploration(len(self.history)),
-        )
-        self.buffer.add(batch)
-        updates = [
-            self.update(self.buffer.sample(config.batch_size, self.rng))
-            for _ in range(config.updates)
-        ]
-        metrics = {
-            "step": len(self.history) + 1,
-            "return": float(batch.rewards.sum(axis=1).mean()),
-            "length": float(batch.mask.sum(axis=1).mean()),
-        } | {
-            name: np.mean([update[name] for update in updates]).item()
-            for name in updates[0]
-        }
-        self.history.append(metrics)
-        return metrics
-
-    def update(self, batch):
-        """One gradient step on the texts of a Rollout; its metrics."""
-        self.updating = batch
-        metrics = self._learn(*map(self._tensor, (
-            self._inputs(batch), batch.completions, self.targets(batch),
-            batch.mask,
-        )))
-        self.updates += 1
-        if self.updates % self.config.target_every == 0:
-            self._copy()
-        return metrics
-
-    def targets(self, batch):
-        """r_t + γ V(s_{t+1}) of a batch's tokens, (B, T)."""
-        inputs, config = self._tensor(self._inputs(batch)), self.config
-        chooser = None
-        if config.double:
-            chooser = self._values(self.policy, inputs)[:, 1:]
-        after = self._values(self.target, inputs)[:, 1:]
-        return td_targets(
-            batch.rewards, state_values(after, config.alpha, chooser),
-            batch.mask, config.gamma, batch.terminated,
-        )
-
-    def _inputs(self, batch):
-        """Prompts and completions, (B, P + T)."""
-        if not batch.prompt_mask.all():
-            raise ValueError("prompts: expected prompts without padding")
-        return np.concatenate([batch.prompts, batch.completions], axis=1)
-
-    def _copy(self):
-        """The policy's weights into the target network."""
-        arrays = checkpoints.get_weights(self.policy)
-        checkpoints.set_weights(self.target, arrays)
-
-    def _tensor(self, array):
-        """NumPy to a tensor; floats in the policy's precision."""
-        tensor = tf.convert_to_tensor(np.asarray(array))
-        if tensor.dtype.is_floating:
-            tensor = tf.cast(tensor, self.policy.dtype)
-        return tensor
+    _checkpoints, _rollout = checkpoints, staticmethod(rollout)
+    _adam, _descend = staticmethod(adam), staticmethod(descend)
 
     def _values(self, network, inputs):
         """Q(s_0 .. s_T, ·) as NumPy, (B, T + 1, V)."""
         read = self._read if network is self.policy else self._read_target
-        return read(inputs)[:, -self.env.max_length - 1:].numpy()
+        logits = read(tensor_like(inputs, network))
+        return logits[:, -self.env.max_length - 1:].numpy()
 
     @tf.function
     def _read(self, inputs):
@@ -137,31 +31,19 @@ class DQNTrainer(Trainer):
     def _read_target(self, inputs):
         return self.target(inputs)[0]
 
-    def _learn(self, *arrays):
-        """One clipped Adam step; its metrics."""
-        gradients, metrics = self._gradients(*arrays)
-        metrics = {name: float(value) for name, value in metrics.items()}
-        check_finite(len(self.history) + 1, metrics)
-        rate = tf.constant(self.config.rate(len(self.history)), tf.float64)
-        self.optimizers["policy"].apply(gradients, rate)
-        return metrics
+    def _gradients(self, *arrays):
+        """Clipped gradients, their norms before, and metrics."""
+        return self._compiled(*(tensor_like(a, self.policy) for a in arrays))
 
     @tf.function
-    def _gradients(self, inputs, completions, targets, mask):
-        """Clipped gradients; loss, mean value and their norm before."""
-        with tf.GradientTape() as tape:
-            q = self.policy(inputs)[0][:, -self.env.max_length - 1:-1]
-            loss = q_loss(q, completions, targets, mask)
-        trained = self.optimizers["policy"].variables
-        # Without a gradient: the value head.  Sparse: an embedding's.
-        gradients = [
-            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
-            for g, v in zip(tape.gradient(loss, trained), trained)
-        ]
-        norm = tf.linalg.global_norm(gradients)
-        scale = tf.minimum(self.config.max_grad_norm / (norm + 1e-6), 1)
+    def _compiled(self, *tensors):
+        return clipped_gradients(
+            lambda: self._loss(*tensors), self.optimizers,
+            self.config.max_grad_norm,
+        )
+
+    def _loss(self, inputs, completions, targets, mask):
+        q = self.policy(inputs)[0][:, -self.env.max_length - 1:-1]
+        loss = q_loss(q, completions, targets, mask)
         best = tf.reduce_sum(tf.reduce_max(q, axis=-1) * mask)
-        metrics = {
-            "loss": loss, "q": best / tf.reduce_sum(mask), "grad_norm": norm,
-        }
-        return [g * scale for g in gradients], metrics
+        return loss, {"loss": loss, "q": best / tf.reduce_sum(mask)}

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from core.types import AGGREGATIONS, RATIOS
+from core.algorithms import LEVELS
+
+AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
 
 
 def policy_gradient_loss(logprobs, advantages, mask):
@@ -122,7 +124,7 @@ def policy_ratio(logprobs, old_logprobs, mask, level):
             here.
         old_logprobs: (B, T) float, nats, of the policy that sampled.
         mask: (B, T) float.
-        level: one of `core.types.RATIOS`: "token" ρ_t = π(y_t) / μ(y_t);
+        level: one of `core.algorithms.LEVELS`: "token" ρ_t = π(y_t) / μ(y_t);
             "sequence" Π_t ρ_t; "length_normalised" (Π_t ρ_t)^(1/|y|), the
             geometric mean.
     Returns: (B, T) for "token", otherwise (B, 1).
@@ -131,7 +133,7 @@ def policy_ratio(logprobs, old_logprobs, mask, level):
         al. 2025 (GSPO), arXiv:2507.18071.
     """
     _same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
-    _one_of("level", level, RATIOS)
+    _one_of("level", level, LEVELS)
     log_ratio = (logprobs - old_logprobs) * mask
     if level != "token":
         log_ratio = tf.reduce_sum(log_ratio, axis=1, keepdims=True)
@@ -195,7 +197,7 @@ def aggregate(per_token, mask, how, length=None):
     Args:
         per_token: (B, T) float; the gradient flows here.
         mask: (B, T) float; a row of zeros counts in B.
-        how: one of `core.types.AGGREGATIONS`.
+        how: one of AGGREGATIONS.
         length: for "constant", tokens, > 0; for the others None.
     Returns: scalar; 0 where mask is all zero.
     Raises: ValueError where shapes differ, for another `how` or a length

@@ -234,7 +234,7 @@ class GPT(keras.Model):
     that sampled.
 
     Args:
-        config: `core.types.GPTConfig`.
+        config: `core.settings.GPTConfig`.
         seed: of the initial weights, the same in both frameworks.
         dtype: "float32" or "float64".
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask
@@ -453,7 +453,7 @@ class BERT(keras.Model):
     is evaluated.
 
     Args:
-        config: `core.types.BERTConfig`; its head is "masked" (the token at
+        config: `core.settings.BERTConfig`; its head is "masked" (the token at
             each position), "sequence" (a class of the whole) or "token" (a
             class of each token).
         seed: of the initial weights, the same in both frameworks.

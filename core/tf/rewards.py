@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from core.rewards import terminal
-from core.types import REWARD_LEVELS
+from core.types import check_level
 
 
 def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
@@ -111,11 +111,3 @@ def learned_reward(model, level):
         return terminal(scores[np.arange(len(last)), last], mask)
 
     return reward
-
-
-def check_level(level):
-    """ValueError unless a reward model is read at this level."""
-    if level not in REWARD_LEVELS:
-        raise ValueError(
-            f"level: expected one of {REWARD_LEVELS}, got {level!r}"
-        )

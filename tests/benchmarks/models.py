@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from core.types import GPTConfig
+from core.settings import GPTConfig
 
 CONFIG = GPTConfig(vocab_size=64)
 GROUP = 8

@@ -1,0 +1,265 @@
+"""Advantages: what a token is worth, each kind with its formula.
+
+NumPy, as advantages and what a network should predict are constants to the
+optimizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core import checks, returns
+
+
+class Advantage(checks.Record):
+    """Called with a batch, it gives the advantages and a network's targets.
+
+    Args of the call:
+        batch: Rollout of B rows and T positions.
+        gamma: discount per token.
+        predicted: what `predicts` names: "baseline" b(X) of each prompt, (B,);
+            "greedy" the return of its greedy text, (B,); "values" V of the
+            state before each token and after the last, (B, T + 1); or None.
+    Returns: advantages (B, T), 0 where the mask is 0; what the network
+        should predict, (B,) or (B, T), or None.
+    """
+
+    predicts = None  # what the trainer has to predict for it
+    size = 1  # completions of each prompt, one after the other
+
+    def __call__(self, batch, gamma, predicted=None):
+        worth, targets = self._worth(batch, gamma, predicted)
+        return worth * batch.mask, targets
+
+
+@dataclass(frozen=True)
+class Return(Advantage):
+    """The return itself, with nothing subtracted.
+
+    total: each token gets the whole text's return; else that from it on.
+    Source: Williams 1992.
+    """
+
+    total: bool = False
+
+    def _worth(self, batch, gamma, predicted):
+        return _returns(batch, gamma, self.total), None
+
+
+@dataclass(frozen=True)
+class BatchMean(Advantage):
+    """Less the mean return at the same position over the batch.
+
+    total: as for `Return`.
+    leave_one_out: the mean leaves the row itself out: unbiased.
+    """
+
+    total: bool = False
+    leave_one_out: bool = False
+
+    def _worth(self, batch, gamma, predicted):
+        worth, mask = _returns(batch, gamma, self.total), batch.mask
+        total, count = (worth * mask).sum(axis=0), mask.sum(axis=0)
+        if self.leave_one_out:
+            total, count = total - worth * mask, count - mask
+        return worth - total / np.maximum(count, 1), None
+
+
+@dataclass(frozen=True)
+class Greedy(Advantage):
+    """Less the return of the prompt's greedy text: unbiased.
+
+    Source: ReMax, Li et al. 2023, arXiv:2310.10505; self-critical training,
+        Rennie et al. 2017, arXiv:1612.00563.
+    """
+
+    predicts = "greedy"
+
+    def _worth(self, batch, gamma, predicted):
+        return _returns(batch, gamma, total=True) - predicted[:, None], None
+
+
+@dataclass(frozen=True)
+class Learned(Advantage):
+    """Less b(X), the prediction of a baseline network for the prompt.
+
+    total: as for `Return`.
+    value_coef: weight of the network's loss.
+    value_clip: how far a prediction may move in a batch; None: as it likes.
+    Source: document 001 §4.2.
+    """
+
+    total: bool = False
+    value_coef: float = 0.5
+    value_clip: float | None = None
+    predicts = "baseline"
+
+    def _check(self):
+        checks.at_least(
+            0, value_coef=self.value_coef, value_clip=self.value_clip
+        )
+
+    def _worth(self, batch, gamma, predicted):
+        worth = _returns(batch, gamma, self.total)
+        targets = _returns(batch, gamma, total=False)[:, 0]
+        return worth - predicted[:, None], targets
+
+
+@dataclass(frozen=True)
+class Critic(Advantage):
+    """Generalised advantage estimation with the policy's own values.
+
+    A text that the limit cut off is bootstrapped: the value of the state
+    after its last token stands for what was still to come.  With γ = 1 and
+    rewards that would go on for ever, the values then have no bound.
+
+    lam: λ in [0, 1], from one step (0) to the whole return (1).
+    value_coef, value_clip: as for `Learned`.
+    Source: Schulman et al. 2016, arXiv:1506.02438.
+    """
+
+    lam: float = 1.0
+    value_coef: float = 0.5
+    value_clip: float | None = None
+    predicts = "values"
+
+    def _check(self):
+        checks.unit_interval(lam=self.lam)
+        checks.at_least(
+            0, value_coef=self.value_coef, value_clip=self.value_clip
+        )
+
+    def _worth(self, batch, gamma, predicted):
+        lengths = batch.mask.sum(axis=1).astype(int)
+        after = predicted[np.arange(len(batch)), lengths]
+        values = predicted[:, :-1]
+        worth = returns.gae(
+            batch.rewards, values, batch.mask, gamma, self.lam,
+            bootstrap=np.where(batch.terminated, 0.0, after),
+        )
+        return worth, worth + values
+
+
+class OfGroups(Advantage):
+    """The whole text's return, compared within its prompt's group."""
+
+    def _check(self):
+        checks.at_least(2, size=self.size)
+
+    def _worth(self, batch, gamma, predicted):
+        scores = _returns(batch, gamma, total=False)[:, 0]
+        worth = self._among(scores, batch)[:, None]
+        return worth + np.zeros(batch.mask.shape), None
+
+
+@dataclass(frozen=True)
+class Group(OfGroups):
+    """Less the group's mean: the gradient of `LeaveOneOut` times 1 - 1/G.
+
+    size: G ≥ 2.
+    scale: divided by the group's deviation.
+    Source: scaled, GRPO: Shao et al. 2024, arXiv:2402.03300; not scaled,
+        Dr. GRPO: Liu et al. 2025, arXiv:2503.20783.
+    """
+
+    size: int = 8
+    scale: bool = False
+
+    def _among(self, scores, batch):
+        return returns.group_advantages(scores, self.size, self.scale)
+
+
+@dataclass(frozen=True)
+class LeaveOneOut(OfGroups):
+    """Less the mean of the group's other texts: unbiased.
+
+    size: G ≥ 2.
+    Source: Ahmadian et al. 2024 (RLOO), arXiv:2402.14740.
+    """
+
+    size: int = 8
+
+    def _among(self, scores, batch):
+        return scores - returns.leave_one_out(scores, self.size)
+
+
+@dataclass(frozen=True)
+class MinimumRisk(OfGroups):
+    """Each text counts by its share Q ∝ π^sharpness of the group.
+
+    size: G ≥ 2.
+    sharpness: > 0, the paper's α.
+    Source: Shen et al. 2016, arXiv:1512.02433.
+    """
+
+    size: int = 8
+    sharpness: float = 5e-3
+
+    def _check(self):
+        super()._check()
+        checks.positive(sharpness=self.sharpness)
+
+    def _among(self, scores, batch):
+        return returns.risk_advantages(
+            scores, batch.logprobs.sum(axis=1), self.size, self.sharpness
+        )
+
+
+class Wrapper(Advantage):
+    """Another advantage, changed; the rest is that one's."""
+
+    def _check(self):
+        if not isinstance(self.of, Advantage):
+            raise ValueError(f"of: expected an advantage, got {self.of!r}")
+
+    @property
+    def predicts(self):
+        return self.of.predicts
+
+    @property
+    def size(self):
+        return self.of.size
+
+
+@dataclass(frozen=True)
+class Whitened(Wrapper):
+    """Shifted and scaled to mean 0 and deviation 1 over the batch's tokens.
+
+    of: the advantage that is whitened.
+    """
+
+    of: Advantage
+
+    def _worth(self, batch, gamma, predicted):
+        worth, targets = self.of(batch, gamma, predicted)
+        scale = np.abs(_returns(batch, gamma, total=False)).max()
+        return returns.whiten(worth, batch.mask, scale=scale), targets
+
+
+@dataclass(frozen=True)
+class WhitenedRewards(Wrapper):
+    """The same of rewards scaled to deviation 1; their mean is kept.
+
+    of: the advantage that reads them.
+    """
+
+    of: Advantage
+
+    def _worth(self, batch, gamma, predicted):
+        scaled = returns.whiten(batch.rewards, batch.mask, shift=False)
+        return self.of(replace(batch, rewards=scaled), gamma, predicted)
+
+
+def _returns(batch, gamma, total):
+    """The whole text's return or that from each token on, (B, T)."""
+    kind = returns.total_returns if total else returns.discounted_returns
+    return kind(batch.rewards, batch.mask, gamma)
+
+
+def unwrapped(advantage):
+    """The advantage inside of wrappers."""
+    while isinstance(advantage, Wrapper):
+        advantage = advantage.of
+    return advantage

@@ -1,0 +1,116 @@
+"""Q-learning with a network without its gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.returns import state_values, td_targets
+from core.trainers.loop import (
+    SamplingTrainer,
+    check_finite,
+    check_vocabulary,
+    means,
+    sampled,
+)
+
+
+class DQNTrainer(SamplingTrainer):
+    """Deep Q-learning on texts, hard or soft, as `config` says.
+
+    The logits of `policy` in a state are Q(s, ·).  One step samples a batch
+    of texts into the experience buffer and takes `config.updates` gradient
+    steps on texts drawn from there, towards
+
+        r_t + γ V(s_{t+1}),  V from `returns.state_values` of the target.
+
+    With alpha = 0 the texts are ε-greedy and V is a maximum.  With alpha > 0
+    they are drawn from π = softmax(Q / alpha) and V is the soft maximum: the
+    values of the best policy for the return plus alpha times its entropy.
+
+    Args:
+        policy: a policy of the same framework's `models`.
+        target: another of the same sizes; its weights are replaced by those
+            of `policy`, now and after every `config.target_every` updates.
+        env: `core.envs.BatchedEnvironment`.
+        config: `core.settings.DQNConfig`.
+    Attributes:
+        history: list of dicts, one a step: "step", "return" (mean sum of
+            rewards of the sampled texts, exploration included), "length"
+            (tokens), "loss", "q" (mean of the largest value),
+            "grad_norm" (before clipping).
+        updates: how many gradient steps were taken.
+        batch: the last Rollout that was sampled, None before the first.
+        updating: that of the last update, drawn from the buffer.
+    Source: Mnih et al. 2015, Human-level control through deep reinforcement
+        learning, Nature 518; van Hasselt, Guez, Silver 2016,
+        arXiv:1509.06461; Haarnoja et al. 2017, arXiv:1702.08165.
+    """
+
+    def __init__(self, policy, target, env, config):
+        check_vocabulary(env, policy=policy, target=target)
+        if target is policy:
+            raise ValueError("target: expected another model than policy")
+        self.policy, self.target = policy, target
+        super().__init__(
+            env, config, {"policy": policy, "target": target},
+            {"policy": self._adam(policy)},
+        )
+        self._copy()
+
+    def step(self):
+        """One step: sample, keep, update.  Returns its metrics."""
+        config = self.config
+        rows = self.env.sample(config.batch_size, self.rng)
+        self.batch = batch = self._rollout(
+            self.policy, self.env, rows, self.rng, config.alpha or 1.0,
+            epsilon=config.exploration(len(self.history)),
+        )
+        self.buffer.add(batch)
+        updates = [
+            self.update(self.buffer.sample(config.batch_size, self.rng))
+            for _ in range(config.updates)
+        ]
+        metrics = {"step": len(self.history) + 1} | sampled(batch)
+        metrics |= means(updates)
+        self.history.append(metrics)
+        return metrics
+
+    def update(self, batch):
+        """One gradient step on the texts of a Rollout; its metrics."""
+        self.updating = batch
+        step = len(self.history)
+        gradients, norms, metrics = self._gradients(
+            self._inputs(batch), batch.completions, self.targets(batch),
+            batch.mask,
+        )
+        metrics = {name: float(value) for name, value in metrics.items()}
+        metrics["grad_norm"] = float(norms["policy"])
+        check_finite(step + 1, metrics)
+        self._descend(self.optimizers, gradients, self.config.rate(step))
+        self.updates += 1
+        if self.updates % self.config.target_every == 0:
+            self._copy()
+        return metrics
+
+    def targets(self, batch):
+        """r_t + γ V(s_{t+1}) of a batch's tokens, (B, T)."""
+        inputs, config = self._inputs(batch), self.config
+        chooser = None
+        if config.double:
+            chooser = self._values(self.policy, inputs)[:, 1:]
+        after = self._values(self.target, inputs)[:, 1:]
+        return td_targets(
+            batch.rewards, state_values(after, config.alpha, chooser),
+            batch.mask, config.gamma, batch.terminated,
+        )
+
+    def _inputs(self, batch):
+        """Prompts and completions, (B, P + T)."""
+        if not batch.prompt_mask.all():
+            raise ValueError("prompts: expected prompts without padding")
+        return np.concatenate([batch.prompts, batch.completions], axis=1)
+
+    def _copy(self):
+        """The policy's weights into the target network."""
+        arrays = self._checkpoints.get_weights(self.policy)
+        self._checkpoints.set_weights(self.target, arrays)

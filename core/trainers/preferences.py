@@ -1,0 +1,239 @@
+"""The trainers on judgements of texts without their gradients: reward models
+from preferences or from labels of single steps, and policies from preferences
+alone (DPO).
+
+B pairs or completions, P prompt length, T completion length.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.sampling import check_prompt_mask
+from core.trainers.supervised import SupervisedTrainer
+from core.types import Preferences, check_level
+
+DPO_LOSSES = ("dpo", "ipo", "tdpo")
+
+
+class PreferenceTrainer(SupervisedTrainer):
+    """What the trainers on pairs share; a subclass says what the loss is.
+
+    Args:
+        model: of the same framework's `models`.
+        config: `core.settings.SupervisedConfig`.
+    """
+
+    def step(self, pairs):
+        """One step on a batch; returns its metrics.
+
+        Args:
+            pairs: `core.types.Preferences`; `train` takes an iterable of
+                them.
+        Raises: ValueError for ids outside the vocabulary, or no pair;
+            FloatingPointError where a gradient is not finite (the weights
+            are then as they were).
+        """
+        return self._step(*self._batch(pairs))
+
+    def evaluate(self, pairs):
+        """The metrics of pairs that are not trained on, as a dict.
+
+        Raises: ValueError as `step`.
+        """
+        loss, metrics = self._frozen(*self._batch(pairs))
+        metrics = {"loss": loss} | metrics
+        return {name: float(value) for name, value in metrics.items()}
+
+    def _take(self, turn):
+        return self.step(turn)
+
+    def _batch(self, pairs):
+        """Tensors: prompts (B, P), texts and mask (2B, T), prompt mask.
+
+        The chosen and the rejected text are a group of two of their prompt.
+        """
+        if not isinstance(pairs, Preferences) or not len(pairs):
+            raise ValueError(
+                "pairs: expected Preferences of at least one pair, "
+                f"got {type(pairs).__name__}"
+            )
+        mask = _interleaved(pairs.chosen_mask, pairs.rejected_mask)
+        texts = _interleaved(pairs.chosen, pairs.rejected)
+        return _tensors(
+            self, pairs.prompts, np.where(mask > 0, texts, 0), mask,
+            pairs.prompt_mask,
+        )
+
+
+class RewardModelTrainer(PreferenceTrainer):
+    """Bradley-Terry: the chosen text's score should exceed the other's.
+
+    Args:
+        model: a policy, whose value head is the reward; its logits are left
+            alone.
+        config: `core.settings.SupervisedConfig`.
+        level: one of `core.types.REWARD_LEVELS`, as for `sequence_scores`.
+    Attributes:
+        history: list of dicts, one a step: "step", "loss" (nats/pair),
+            "accuracy" (share of pairs whose chosen text scores higher),
+            "margin" (mean of chosen less rejected score), "grad_norm"
+            (before clipping), "rate".
+    Source: Christiano et al. 2017, arXiv:1706.03741; Ouyang et al. 2022,
+        arXiv:2203.02155.
+    """
+
+    def __init__(self, model, config, level="sequence"):
+        check_level(level)
+        super().__init__(model, config)
+        self.level = level
+
+    def _settings(self):
+        return super()._settings() | {"level": self.level}
+
+
+class ProcessRewardTrainer(SupervisedTrainer):
+    """A reward model that says after each step whether the text is right.
+
+    `train` and `evaluate` take an iterable of tuples as for `step`.
+
+    Args:
+        model: a policy, whose value head is the logit of "right"; its own
+            logits are left alone.
+        config: `core.settings.SupervisedConfig`.
+    Attributes:
+        history: list of dicts, one a step: "step", "loss" (nats/label),
+            "accuracy" (share of labels on whose side of 1/2 σ(score) lies),
+            "grad_norm" (before clipping), "rate".
+    Source: Lightman et al. 2023, arXiv:2305.20050.
+    """
+
+    def step(self, prompts, completions, mask, labels, prompt_mask=None):
+        """One step on a batch; returns its metrics.
+
+        Args:
+            prompts: (N, P) int.
+            completions: (B, T) int; row i answers prompt i // (B / N).
+            mask: (B, T), 1 where a label counts: on every token, or on the
+                last of each step.
+            labels: (B, T) in [0, 1]; anything where the mask is 0.
+            prompt_mask: (N, P), 0 on padding at the left; None: no padding.
+        Raises: ValueError where shapes differ, an id or a label is outside
+            its range, or nothing counts; FloatingPointError where a gradient
+            is not finite (the weights are then as they were).
+        """
+        return self._step(
+            *self._batch(prompts, completions, mask, labels, prompt_mask)
+        )
+
+    def _batch(self, prompts, completions, mask, labels, prompt_mask=None):
+        mask = np.asarray(mask, dtype=np.float64)
+        for name, array in (("mask", mask), ("labels", labels)):
+            if np.shape(array) != np.shape(completions):
+                raise ValueError(
+                    f"{name}: expected the shape of completions "
+                    f"{np.shape(completions)}, got {np.shape(array)}"
+                )
+        labels = np.where(mask > 0, labels, 0.0)
+        if not (np.isin(mask, (0, 1)).all() and mask.any()):
+            raise ValueError("mask: expected zeros and ones, at least one 1")
+        if not ((labels >= 0) & (labels <= 1)).all():
+            raise ValueError("labels: expected numbers in [0, 1]")
+        return *_tensors(
+            self, prompts, completions, mask, prompt_mask
+        ), self._tensor(labels)
+
+
+class DPOTrainer(PreferenceTrainer):
+    """Direct preference optimisation: no reward model, no sampling.
+
+    The policy's own `implicit_rewards` against the frozen reference take the
+    place of the reward model's scores.
+
+    Args:
+        policy: a policy of the same framework's `models`.
+        reference: π_ref, another of the same vocabulary, often a copy of the
+            policy before training; it is frozen, and a checkpoint does not
+            hold it.
+        config: `core.settings.SupervisedConfig`.
+        beta: > 0, reward per nat; with "ipo" per nat.
+        loss: "dpo", "ipo" or "tdpo", of `preferences`.
+        label_smoothing: of "dpo" alone.
+        alpha: of "tdpo" alone; at 0 that is "dpo".
+    Attributes:
+        history: list of dicts, one a step: "step", "loss", "accuracy" (share
+            of pairs whose chosen text has the higher implicit reward),
+            "margin" (mean of chosen less rejected implicit reward),
+            "chosen", "rejected" (mean log π/π_ref of these texts, nats),
+            "grad_norm" (before clipping), "rate".
+    Raises: ValueError for a setting that the loss does not read.
+    Source: Rafailov et al. 2023, arXiv:2305.18290.
+    """
+
+    def __init__(self, policy, reference, config, beta, loss="dpo",
+                 label_smoothing=0.0, alpha=0.0):
+        _check_settings(beta, loss, label_smoothing, alpha)
+        if reference is policy:
+            raise ValueError("reference: expected a copy, got the policy")
+        if reference.vocab_size != policy.vocab_size:
+            raise ValueError(
+                f"reference: expected the policy's {policy.vocab_size} "
+                f"tokens, got {reference.vocab_size}"
+            )
+        super().__init__(policy, config)
+        self.reference, self.beta, self.loss = reference, beta, loss
+        self.label_smoothing, self.alpha = label_smoothing, alpha
+
+    def _settings(self):
+        return super()._settings() | {
+            "beta": float(self.beta), "loss": self.loss,
+            "label_smoothing": float(self.label_smoothing),
+            "alpha": float(self.alpha),
+        }
+
+
+def _check_settings(beta, loss, label_smoothing, alpha):
+    """ValueError unless the loss exists and reads what is set."""
+    if loss not in DPO_LOSSES:
+        raise ValueError(f"loss: expected one of {DPO_LOSSES}, got {loss!r}")
+    if not beta > 0:
+        raise ValueError(f"beta: expected a positive number, got {beta}")
+    if not 0 <= label_smoothing < 0.5 or (label_smoothing and loss != "dpo"):
+        raise ValueError(
+            'label_smoothing: expected a number in [0, 0.5), 0 without "dpo", '
+            f"got {label_smoothing} with {loss!r}"
+        )
+    if not alpha >= 0 or (alpha and loss != "tdpo"):
+        raise ValueError(
+            'alpha: expected at least 0, 0 without "tdpo", '
+            f"got {alpha} with {loss!r}"
+        )
+
+
+def _interleaved(chosen, rejected):
+    """Row 2i is chosen, row 2i + 1 rejected: (2B, T) of twice (B, T)."""
+    return np.stack([chosen, rejected], axis=1).reshape(-1, chosen.shape[1])
+
+
+def _tensors(trainer, prompts, completions, mask, prompt_mask):
+    """The arrays as tensors, the prompts' mask None where nothing is padded;
+    ValueError for ids outside the model's vocabulary."""
+    size = trainer.model.vocab_size
+    for name, ids in (("prompts", prompts), ("completions", completions)):
+        if not (0 <= np.min(ids) and np.max(ids) < size):
+            raise ValueError(
+                f"{name}: expected ids in [0, {size}), got "
+                f"{np.min(ids)} to {np.max(ids)}"
+            )
+    if prompt_mask is not None:
+        check_prompt_mask(prompt_mask, np.shape(prompts))
+        prompt_mask = np.asarray(prompt_mask, dtype=np.float64)
+        if prompt_mask.all():
+            prompt_mask = None
+        else:
+            prompt_mask = trainer._tensor(prompt_mask)
+    return (
+        trainer._tensor(np.asarray(prompts, dtype=np.int64)),
+        trainer._tensor(np.asarray(completions, dtype=np.int64)),
+        trainer._tensor(np.asarray(mask, dtype=np.float64)), prompt_mask,
+    )
