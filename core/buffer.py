@@ -26,7 +26,14 @@ class ExperienceBuffer:
         return sum(len(rollout) for rollout in self.rollouts)
 
     def add(self, rollout):
-        """Keep a rollout; all must have the same P and T."""
+        """Keep a rollout; ValueError unless all have the same P and T."""
+        shapes = [(r.prompts.shape[1], r.completions.shape[1])
+                  for r in (*self.rollouts, rollout)]
+        if shapes[-1] != shapes[0]:
+            raise ValueError(
+                f"rollout: expected (P, T) = {shapes[0]} as those that are "
+                f"kept, got {shapes[-1]}"
+            )
         self.rollouts.append(rollout)
 
     def sample(self, batch_size, rng):

@@ -3,8 +3,8 @@ order in which they are loaded.
 
 While it is imported, TensorFlow writes lines about its build to stderr,
 whatever its log level.  They differ between machines, and a notebook would
-store them; they are dropped here.  Where TensorFlow is missing, the rest
-holds.
+store them; they are dropped here, and so are its warnings of functions that
+are compiled again.  Where TensorFlow is missing, the rest holds.
 """
 
 import os
@@ -41,4 +41,7 @@ def _no_stderr():
 
 torch_first()
 with _no_stderr(), suppress(ModuleNotFoundError):
-    import tensorflow  # noqa: F401
+    import tensorflow
+
+    # Each trainer of a chapter compiles its own functions, as it should.
+    tensorflow.get_logger().setLevel("ERROR")

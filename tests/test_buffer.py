@@ -35,3 +35,13 @@ def test_bad_sizes_are_named():
     for size in (0, 3):
         with pytest.raises(ValueError, match="batch_size"):
             buffer.sample(size, np.random.default_rng(0))
+
+
+def test_batches_of_another_length_are_named():
+    """Now, and not when a batch is drawn from both."""
+    buffer = ExperienceBuffer(2)
+    buffer.add(numbered(0))
+    longer = Rollout(**arrays(t=4))
+    with pytest.raises(ValueError, match=r"^rollout: .*\(1, 3\).* \(1, 4\)$"):
+        buffer.add(longer)
+    assert len(buffer) == 2

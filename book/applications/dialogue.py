@@ -366,7 +366,7 @@ def advantages(talks, level):
 def credited(talks, level):
     """The Rollout whose returns-to-go within each row are `advantages`.
 
-    `PolicyGradientTrainer.update` takes it, with baseline "none".
+    `PolicyGradientTrainer.update` takes it, with the advantage `Return`.
     """
     adv = advantages(talks, level)
     return replace(talks.batch, rewards=-np.diff(adv, append=0.0))

@@ -163,7 +163,7 @@ def token_grammar(ids, mask, tokenizer, parser):
         ends = [len(tokenizer.decode(row[:t + 1])) for t in range(len(row))]
         paid[i, first:length] = verdicts[np.array(ends, dtype=int) - 1]
         paid[i][np.isin(ids[i], special)] = 0.0  # they write nothing
-        if row[-1] == tokenizer.eos_id:
+        if len(row) and row[-1] == tokenizer.eos_id:
             paid[i, length - 1] = parser.parses(SENTENCE.split(text)[-1])
     return paid
 

@@ -175,6 +175,14 @@ def test_both_frameworks_give_the_same_scores():
     assert [len(half) for half in both[0][1]] == [2, 2]
 
 
+def test_an_empty_text_has_no_scores():
+    scores = task.instant_scores(unlikely(1.0), TOKENIZER, PARSERS["en"])
+    (coherence, _), empty = task.text_scores(["The mat", ""], scores,
+                                             TOKENIZER)
+    assert len(coherence) == 2
+    assert [len(half) for half in empty] == [0, 0]
+
+
 # --- Bad input ------------------------------------------------------------
 
 
