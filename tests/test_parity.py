@@ -5,7 +5,7 @@ import pytest
 
 from core import parity
 from tests.both import PT, TF
-from tests.test_trainers import trainer_of
+from tests.test_trainers import SETTINGS, trainer_of
 
 
 def test_copy_weights_in_all_directions():
@@ -29,7 +29,8 @@ def test_difference():
 
 def test_side_by_side_in_float64():
     rows = parity.side_by_side(
-        trainer_of(PT, baseline="mean"), trainer_of(TF, baseline="mean"), 6
+        trainer_of(PT, **SETTINGS["mean"]), trainer_of(TF, **SETTINGS["mean"]),
+        6,
     )
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     for row in rows:

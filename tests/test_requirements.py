@@ -54,7 +54,8 @@ def imported(sources):
                 continue
             for top in {name.split(".")[0] for name in found}:
                 if top not in (*sys.stdlib_module_names, "core",
-                               "applications", "google", "colab"):
+                               "applications", "tests", "google",
+                               "colab"):
                     yield canonicalize_name(known.get(top, [top])[0])
 
 
