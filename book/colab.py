@@ -17,7 +17,7 @@ def pins(name, end=None):
     """Pinned packages and their versions in a file, up to the line `end`."""
     text = (ROOT / name).read_text()
     if end is not None:
-        text = text[:text.index(end)]
+        text = text[: text.index(end)]
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return dict(line.split("==") for line in lines if "==" in line)
 
@@ -41,14 +41,19 @@ def check():
             continue
         version = Version(Version(here).public)  # without the build, "+cpu"
         if version < Version(oldest[name]):
-            print(f"{name} {here}: older than {oldest[name]}, the oldest "
-                  "version that was tried")
+            print(
+                f"{name} {here}: older than {oldest[name]}, the oldest "
+                "version that was tried"
+            )
         elif version > Version(newest):
-            print(f"{name} {here}: newer than {newest}, the newest version "
-                  "that was tried")
+            print(
+                f"{name} {here}: newer than {newest}, the newest version that was tried"
+            )
         else:
             fit.append(f"{name} {here}")
     print("fit:", ", ".join(fit) or "none")
-    print("The stored outputs come from", ", ".join(
-        f"{name} {made[name]}" for name in oldest
-    ), "- with other versions, last digits and sampled texts may differ.")
+    print(
+        "The stored outputs come from",
+        ", ".join(f"{name} {made[name]}" for name in oldest),
+        "- with other versions, last digits and sampled texts may differ.",
+    )

@@ -97,9 +97,7 @@ class Learned(Advantage):
     predicts = "baseline"
 
     def _check(self):
-        checks.at_least(
-            0, value_coef=self.value_coef, value_clip=self.value_clip
-        )
+        checks.at_least(0, value_coef=self.value_coef, value_clip=self.value_clip)
 
     def _worth(self, batch, gamma, predicted):
         worth = _returns(batch, gamma, self.total)
@@ -127,16 +125,18 @@ class Critic(Advantage):
 
     def _check(self):
         checks.unit_interval(lam=self.lam)
-        checks.at_least(
-            0, value_coef=self.value_coef, value_clip=self.value_clip
-        )
+        checks.at_least(0, value_coef=self.value_coef, value_clip=self.value_clip)
 
     def _worth(self, batch, gamma, predicted):
         lengths = batch.mask.sum(axis=1).astype(int)
         after = predicted[np.arange(len(batch)), lengths]
         values = predicted[:, :-1]
         worth = returns.gae(
-            batch.rewards, values, batch.mask, gamma, self.lam,
+            batch.rewards,
+            values,
+            batch.mask,
+            gamma,
+            self.lam,
             bootstrap=np.where(batch.terminated, 0.0, after),
         )
         return worth, worth + values

@@ -125,23 +125,20 @@ class Algorithm(checks.Record):
 
     advantage: Advantage = Return()
     surrogate: Plain | Clipped = Plain()
-    aggregate: SequenceSum | SequenceMean | TokenMean | ConstantLength = (
-        SequenceSum()
-    )
+    aggregate: SequenceSum | SequenceMean | TokenMean | ConstantLength = SequenceSum()
     pull: KL | None = None
 
     def _check(self):
         for name, kinds in (
-            ("advantage", Advantage), ("surrogate", (Plain, Clipped)),
-            ("aggregate", (SequenceSum, SequenceMean, TokenMean,
-                           ConstantLength)),
+            ("advantage", Advantage),
+            ("surrogate", (Plain, Clipped)),
+            ("aggregate", (SequenceSum, SequenceMean, TokenMean, ConstantLength)),
             ("pull", (KL, type(None))),
         ):
             value = getattr(self, name)
             if not isinstance(value, kinds):
                 raise ValueError(
-                    f"{name}: expected such a record of core.algorithms, "
-                    f"got {value!r}"
+                    f"{name}: expected such a record of core.algorithms, got {value!r}"
                 )
 
 
@@ -155,15 +152,16 @@ ALGORITHMS = {
     # Schulman et al. 2017, arXiv:1707.06347; with the KL in the reward as in
     # Ouyang et al. 2022, arXiv:2203.02155
     "PPO": Algorithm(
-        Whitened(Critic(lam=0.95, value_clip=0.2)), Clipped("token", 0.2, 0.2),
-        TokenMean(), _KL_OF_PPO,
+        Whitened(Critic(lam=0.95, value_clip=0.2)),
+        Clipped("token", 0.2, 0.2),
+        TokenMean(),
+        _KL_OF_PPO,
     ),
     # Ahmadian et al. 2024, arXiv:2402.14740: REINFORCE, without a ratio
     "RLOO": Algorithm(LeaveOneOut(8), pull=_KL_OF_PPO),
     # The same as TRL's trainer has it, with the ratio of whole texts
     "RLOO (TRL)": Algorithm(
-        LeaveOneOut(8), Clipped("sequence", 0.2, 0.2), SequenceMean(),
-        _KL_OF_PPO,
+        LeaveOneOut(8), Clipped("sequence", 0.2, 0.2), SequenceMean(), _KL_OF_PPO
     ),
     # Li et al. 2023, arXiv:2310.10505, with the KL of its experiments left
     # out; self-critical training, Rennie et al. 2017, arXiv:1612.00563
@@ -172,26 +170,23 @@ ALGORITHMS = {
     "Minimum risk": Algorithm(MinimumRisk(8, sharpness=5e-3)),
     # Shao et al. 2024, arXiv:2402.03300
     "GRPO": Algorithm(
-        Group(8, scale=True), Clipped("token", 0.2, 0.2), SequenceMean(),
+        Group(8, scale=True),
+        Clipped("token", 0.2, 0.2),
+        SequenceMean(),
         KL("k3", 0.04, "loss"),
     ),
     # Liu et al. 2025, arXiv:2503.20783
-    "Dr. GRPO": Algorithm(
-        Group(8), Clipped("token", 0.2, 0.2), ConstantLength(),
-    ),
+    "Dr. GRPO": Algorithm(Group(8), Clipped("token", 0.2, 0.2), ConstantLength()),
     # Yu et al. 2025, arXiv:2503.14476
-    "DAPO": Algorithm(
-        Group(8, scale=True), Clipped("token", 0.2, 0.28), TokenMean(),
-    ),
+    "DAPO": Algorithm(Group(8, scale=True), Clipped("token", 0.2, 0.28), TokenMean()),
     # Zheng et al. 2025, arXiv:2507.18071
     "GSPO": Algorithm(
-        Group(8, scale=True), Clipped("length_normalised", 3e-4, 4e-4),
-        SequenceMean(),
+        Group(8, scale=True), Clipped("length_normalised", 3e-4, 4e-4), SequenceMean()
     ),
     # MiniMax 2025, arXiv:2506.13585, which has no lower bound; the upper one:
     # Khatri et al. 2025, arXiv:2510.13786
     "CISPO": Algorithm(
-        Group(8, scale=True), ClippedWeight("token", 1.0, 4.0), TokenMean(),
+        Group(8, scale=True), ClippedWeight("token", 1.0, 4.0), TokenMean()
     ),
 }
 # What these papers ask of a training beside their four records.

@@ -27,8 +27,10 @@ class ExperienceBuffer:
 
     def add(self, rollout):
         """Keep a rollout; ValueError unless all have the same P and T."""
-        shapes = [(r.prompts.shape[1], r.completions.shape[1])
-                  for r in (*self.rollouts, rollout)]
+        shapes = [
+            (r.prompts.shape[1], r.completions.shape[1])
+            for r in (*self.rollouts, rollout)
+        ]
         if shapes[-1] != shapes[0]:
             raise ValueError(
                 f"rollout: expected (P, T) = {shapes[0]} as those that are "
@@ -45,8 +47,6 @@ class ExperienceBuffer:
         Returns: Rollout.
         """
         if not 1 <= batch_size <= len(self):
-            raise ValueError(
-                f"batch_size: expected 1 to {len(self)}, got {batch_size}"
-            )
+            raise ValueError(f"batch_size: expected 1 to {len(self)}, got {batch_size}")
         index = rng.choice(len(self), size=batch_size, replace=False)
         return Rollout.concatenate(self.rollouts).take(index)

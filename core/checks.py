@@ -16,9 +16,7 @@ def one_of(allowed, **values):
     """Each value is one of a tuple."""
     for name, value in values.items():
         if value not in allowed:
-            raise ValueError(
-                f"{name}: expected one of {allowed}, got {value!r}"
-            )
+            raise ValueError(f"{name}: expected one of {allowed}, got {value!r}")
 
 
 def finite(**values):
@@ -32,9 +30,7 @@ def positive(**values):
     """Each number is more than 0."""
     for name, value in values.items():
         if not value > 0:
-            raise ValueError(
-                f"{name}: expected a positive number, got {value}"
-            )
+            raise ValueError(f"{name}: expected a positive number, got {value}")
 
 
 def at_least(least, **values):
@@ -48,9 +44,7 @@ def unit_interval(**values):
     """Each number lies in [0, 1]."""
     for name, value in values.items():
         if not 0 <= value <= 1:
-            raise ValueError(
-                f"{name}: expected a number in [0, 1], got {value}"
-            )
+            raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
 
 
 class Record:

@@ -49,14 +49,23 @@ class BatchedEnvironment:
         the vocabulary, a mask that does not fit.
     """
 
-    def __init__(self, prompts, targets, token_reward, vocab_size,
-                 eos_id=None, pad_id=0, tokenizer=None, prompt_mask=None,
-                 max_length=None, limit_ends=False, prompt_vocab_size=None):
+    def __init__(
+        self,
+        prompts,
+        targets,
+        token_reward,
+        vocab_size,
+        eos_id=None,
+        pad_id=0,
+        tokenizer=None,
+        prompt_mask=None,
+        max_length=None,
+        limit_ends=False,
+        prompt_vocab_size=None,
+    ):
         prompt_vocab_size = prompt_vocab_size or vocab_size
         self.prompts = _ids("prompts", prompts, prompt_vocab_size)
-        self.targets = _ids(
-            "targets", targets, max(vocab_size, prompt_vocab_size)
-        )
+        self.targets = _ids("targets", targets, max(vocab_size, prompt_vocab_size))
         if len(self.prompts) != len(self.targets):
             raise ValueError(
                 f"targets: expected {len(self.prompts)} rows, one per prompt, "
@@ -65,8 +74,7 @@ class BatchedEnvironment:
         for name, token in (("eos_id", eos_id), ("pad_id", pad_id)):
             if token is not None and not 0 <= token < vocab_size:
                 raise ValueError(
-                    f"{name}: expected a token id in [0, {vocab_size}), "
-                    f"got {token}"
+                    f"{name}: expected a token id in [0, {vocab_size}), got {token}"
                 )
         self.token_reward = token_reward
         self.vocab_size = vocab_size
@@ -78,9 +86,7 @@ class BatchedEnvironment:
             prompt_mask = np.asarray(prompt_mask, dtype=np.float64)
         self.prompt_mask = prompt_mask
         if max_length is not None and max_length < 1:
-            raise ValueError(
-                f"max_length: expected at least 1, got {max_length}"
-            )
+            raise ValueError(f"max_length: expected at least 1, got {max_length}")
         self.max_length = max_length or self.targets.shape[1]
         self.limit_ends = limit_ends
 
@@ -90,9 +96,7 @@ class BatchedEnvironment:
     def sample(self, batch_size, rng):
         """(B,) int64: rows drawn uniformly by the np.random.Generator."""
         if batch_size < 1:
-            raise ValueError(
-                f"batch_size: expected at least 1, got {batch_size}"
-            )
+            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         return rng.integers(len(self), size=batch_size)
 
     def rewards(self, completions, mask, rows):
@@ -103,13 +107,11 @@ class BatchedEnvironment:
         """
         completions = np.asarray(completions)
         paid = np.asarray(
-            self.token_reward(completions, mask, self.targets[rows]),
-            dtype=np.float64,
+            self.token_reward(completions, mask, self.targets[rows]), dtype=np.float64
         )
         if paid.shape != completions.shape:
             raise ValueError(
-                f"token_reward: expected shape {completions.shape}, "
-                f"got {paid.shape}"
+                f"token_reward: expected shape {completions.shape}, got {paid.shape}"
             )
         if not np.isfinite(paid).all():
             raise ValueError("token_reward: expected finite rewards")
@@ -152,8 +154,7 @@ class TokenEnvironment(gymnasium.Env):
 
     metadata: ClassVar = {"render_modes": ["ansi"], "render_fps": 1}
 
-    def _use(self, prompts, targets, vocab_size, eos_id, tokenizer,
-             render_mode):
+    def _use(self, prompts, targets, vocab_size, eos_id, tokenizer, render_mode):
         if render_mode not in (None, "ansi"):
             raise ValueError(
                 f"render_mode: expected None or 'ansi', got {render_mode!r}"
@@ -179,9 +180,7 @@ class TokenEnvironment(gymnasium.Env):
         row = (options or {}).get("row")
         self.row = int(self.np_random.integers(count)) if row is None else row
         if not 0 <= self.row < count:
-            raise ValueError(
-                f"options: expected a row in [0, {count}), got {self.row}"
-            )
+            raise ValueError(f"options: expected a row in [0, {count}), got {self.row}")
         target = self.targets[self.row]
         self.target = target[target != 0].tolist()
         self.tokens, self.ended = [], False
@@ -193,16 +192,20 @@ class TokenEnvironment(gymnasium.Env):
             raise ResetNeeded("step: the text has ended; call reset first")
         if not self.action_space.contains(action):
             raise ValueError(
-                f"action: expected a token id in [0, {self.vocab_size}), "
-                f"got {action!r}"
+                f"action: expected a token id in [0, {self.vocab_size}), got {action!r}"
             )
         self.tokens.append(int(action))
         full = len(self.tokens) == self.max_length
         terminated = full if self.eos_id is None else action == self.eos_id
         self.ended = bool(full or terminated)
         truncated = self.ended and not terminated
-        return (self._observation(), self._reward(), bool(terminated),
-                bool(truncated), {"row": self.row})
+        return (
+            self._observation(),
+            self._reward(),
+            bool(terminated),
+            bool(truncated),
+            {"row": self.row},
+        )
 
     def render(self):
         """The text so far, in render mode "ansi"."""
@@ -219,8 +222,12 @@ class TokenEnvironment(gymnasium.Env):
 
     def _batch(self, token_reward):
         return BatchedEnvironment(
-            self.prompts, self.targets, token_reward, self.vocab_size,
-            eos_id=self.eos_id, tokenizer=self.tokenizer,
+            self.prompts,
+            self.targets,
+            token_reward,
+            self.vocab_size,
+            eos_id=self.eos_id,
+            tokenizer=self.tokenizer,
         )
 
 
@@ -255,8 +262,13 @@ class TextEnvironment(TokenEnvironment):
         render_mode: None or "ansi".
     """
 
-    def __init__(self, text=tasks.DOCUMENT_000_TEXT, tokenizer=None,
-                 reward="position", render_mode=None):
+    def __init__(
+        self,
+        text=tasks.DOCUMENT_000_TEXT,
+        tokenizer=None,
+        reward="position",
+        render_mode=None,
+    ):
         if not text:
             raise ValueError("text: expected at least one token, got ''")
         _choice("reward", reward, ("position", "indicator"))
@@ -264,8 +276,14 @@ class TextEnvironment(TokenEnvironment):
             tokenizer = CharTokenizer([text], keep_words=True)
         self.text, self.reward = text, reward
         target = tokenizer.encode(text) + [tokenizer.eos_id]
-        self._use([[tokenizer.bos_id]], [target], len(tokenizer),
-                  tokenizer.eos_id, tokenizer, render_mode)
+        self._use(
+            [[tokenizer.bos_id]],
+            [target],
+            len(tokenizer),
+            tokenizer.eos_id,
+            tokenizer,
+            render_mode,
+        )
 
     def _reward(self):
         token, t = self.tokens[-1], len(self.tokens) - 1
@@ -312,8 +330,9 @@ class LMEnvironment(TokenEnvironment):
         render_mode: None or "ansi".
     """
 
-    def __init__(self, input_seq, target_seq, vocab_size, reward="difference",
-                 render_mode=None):
+    def __init__(
+        self, input_seq, target_seq, vocab_size, reward="difference", render_mode=None
+    ):
         _choice("reward", reward, ("difference", "similarity"))
         self.reward = reward
         prompts = _ids("input_seq", [list(input_seq)], vocab_size)
@@ -376,8 +395,14 @@ class TextGenerationEnv(TokenEnvironment):
         render_mode: None or "ansi".
     """
 
-    def __init__(self, prompts=None, targets=None, tokenizer=None,
-                 reward="regret", render_mode=None):
+    def __init__(
+        self,
+        prompts=None,
+        targets=None,
+        tokenizer=None,
+        reward="regret",
+        render_mode=None,
+    ):
         _choice("reward", reward, ("regret", "similarity"))
         self.reward = reward
         if prompts is None and targets is None:
@@ -393,8 +418,7 @@ class TextGenerationEnv(TokenEnvironment):
             tokenizer = WordTokenizer(prompts + targets)
         self.text_data, self.target_texts = prompts, targets
         left, right = _padded(tokenizer, prompts, targets)
-        self._use(left, right, len(tokenizer), tokenizer.eos_id, tokenizer,
-                  render_mode)
+        self._use(left, right, len(tokenizer), tokenizer.eos_id, tokenizer, render_mode)
 
     def get_text_data(self):
         """The N prompts as texts (the document's name)."""

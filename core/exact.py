@@ -56,8 +56,9 @@ class TokenMDP:
     visits: np.ndarray
 
     @classmethod
-    def enumerate(cls, vocab_size, max_length, reward, eos_id=None,
-                  gamma=1.0, max_states=5000):
+    def enumerate(
+        cls, vocab_size, max_length, reward, eos_id=None, gamma=1.0, max_states=5000
+    ):
         """All prefixes and completions of a problem.
 
         Args:
@@ -82,14 +83,20 @@ class TokenMDP:
             next_state.append(row)
         next_state = np.array(next_state, dtype=np.int64)
         step_rewards = np.array(
-            [[reward(s + (a,)) for a in range(vocab_size)] for s in states],
-            dtype=float,
+            [[reward(s + (a,)) for a in range(vocab_size)] for s in states], dtype=float
         )
         check_table("reward", step_rewards, next_state.shape)
         texts = [states[s] + (int(a),) for s, a in np.argwhere(next_state < 0)]
-        return cls(vocab_size, max_length, eos_id, float(gamma), states,
-                   next_state, step_rewards,
-                   *tables_of_texts(texts, states, max_length))
+        return cls(
+            vocab_size,
+            max_length,
+            eos_id,
+            float(gamma),
+            states,
+            next_state,
+            step_rewards,
+            *tables_of_texts(texts, states, max_length),
+        )
 
     @property
     def rewards(self):
@@ -105,15 +112,12 @@ class TokenMDP:
 def check_problem(vocab_size, max_length, eos_id, gamma, max_states):
     """ValueError unless the arguments describe a problem small enough."""
     if vocab_size < 2:
-        raise ValueError(
-            f"vocab_size: expected at least 2 tokens, got {vocab_size}"
-        )
+        raise ValueError(f"vocab_size: expected at least 2 tokens, got {vocab_size}")
     if max_length < 1:
         raise ValueError(f"max_length: expected at least 1, got {max_length}")
     if eos_id is not None and not 0 <= eos_id < vocab_size:
         raise ValueError(
-            f"eos_id: expected None or a token below {vocab_size}, "
-            f"got {eos_id}"
+            f"eos_id: expected None or a token below {vocab_size}, got {eos_id}"
         )
     if not 0 <= gamma <= 1:
         raise ValueError(f"gamma: expected a number in [0, 1], got {gamma}")
@@ -130,9 +134,7 @@ def check_table(name, values, shape):
     """`values` as a float64 array, if finite and of the given shape."""
     values = np.asarray(values, dtype=float)
     if values.shape != shape:
-        raise ValueError(
-            f"{name}: expected the shape {shape}, got {values.shape}"
-        )
+        raise ValueError(f"{name}: expected the shape {shape}, got {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"{name}: expected finite numbers")
     return values
@@ -503,5 +505,4 @@ def optimal_state_baseline(mdp, logits, weights=None):
     weighted = gradient_samples(mdp, logits, weights)
     length = (probs * ones * ones).sum(axis=(0, 2))
     overlap = (probs * weighted * ones).sum(axis=(0, 2))
-    return np.divide(overlap, length, out=np.zeros_like(length),
-                     where=length > 0)
+    return np.divide(overlap, length, out=np.zeros_like(length), where=length > 0)

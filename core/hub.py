@@ -26,10 +26,17 @@ from core.weights import check_names
 
 # What is downloaded: no code, no pickle, no second copy of the weights.
 FILES = [
-    "config.json", "generation_config.json", "model*.safetensors",
-    "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
-    "special_tokens_map.json", "added_tokens.json", "vocab.json",
-    "merges.txt", "vocab.txt",
+    "config.json",
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
 ]
 CONFIGS = {"gpt2": GPTConfig, "bert": BERTConfig}
 HEADS = {
@@ -93,9 +100,7 @@ def folder(name):
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(
-            str(name), allow_patterns=FILES
-        ))
+        return Path(huggingface_hub.snapshot_download(str(name), allow_patterns=FILES))
     except Exception as error:  # the hub and its HTTP client: no narrower
         reason = str(error).strip().split("\n")[0]
         raise FileNotFoundError(
@@ -166,8 +171,9 @@ def read_weights(directory, config, shapes):
     if kind == "gpt2":
         values = read_value_head(directory)
         found |= values
-        shapes = {n: s for n, s in shapes.items()
-                  if values or not n.startswith("value_head.")}
+        shapes = {
+            n: s for n, s in shapes.items() if values or not n.startswith("value_head.")
+        }
     else:
         path = directory / "config.json"
         own = _fields(_read_json(path), path)
@@ -196,9 +202,7 @@ def write(directory, config, arrays, tokenizer=None):
     check_tokenizer(tokenizer, config.vocab_size)
     body = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
     heads = {n: body.pop(n) for n in arrays if n.startswith("value_head.")}
-    options = _options(config) | {
-        "dtype": str(next(iter(body.values())).dtype)
-    }
+    options = _options(config) | {"dtype": str(next(iter(body.values())).dtype)}
     with aside(directory) as new:
         text = json.dumps(options, indent=2)
         (new / "config.json").write_text(text + "\n", encoding="utf-8")
@@ -323,8 +327,10 @@ def _read_json(path):
 def _fields(told, path):
     """The fields of a GPTConfig or BERTConfig that a config.json describes."""
     theirs = _their_config(told, path)
-    found = {field.name: getattr(theirs, field.name, None)
-             for field in fields(CONFIGS[theirs.model_type])}
+    found = {
+        field.name: getattr(theirs, field.name, None)
+        for field in fields(CONFIGS[theirs.model_type])
+    }
     for name in {"pad_token_id", "bos_token_id", "eos_token_id"} & set(found):
         # The first of several; none that the model does not have.
         ids = np.ravel(found[name]).tolist() or [None]
@@ -343,8 +349,11 @@ def _their_config(told, path):
     from transformers import AutoConfig  # here: it takes two seconds
 
     kind = told["model_type"]
-    entries = {field.name: None for field in fields(CONFIGS[kind])
-               if field.type == "int" or field.default is None}
+    entries = {
+        field.name: None
+        for field in fields(CONFIGS[kind])
+        if field.type == "int" or field.default is None
+    }
     entries.pop("num_labels", None)
     names = AutoConfig.for_model(kind).attribute_map
     entries |= {names.get(name, name): value for name, value in told.items()}
@@ -368,13 +377,12 @@ def _fit_head(found, shapes, config, own):
         found = {n: a for n, a in found.items() if n.startswith("bert.")}
         # A pooler that is there is kept; nothing else of a head is.
         shapes = {
-            n: s for n, s in shapes.items()
-            if n.startswith(("bert.embeddings.", "bert.encoder."))
-            or n in found
+            n: s
+            for n, s in shapes.items()
+            if n.startswith(("bert.embeddings.", "bert.encoder.")) or n in found
         }
     if config.head != "sequence":  # which alone reads the pooler
-        found = {n: a for n, a in found.items()
-                 if not n.startswith("bert.pooler.")}
+        found = {n: a for n, a in found.items() if not n.startswith("bert.pooler.")}
     return found, shapes
 
 

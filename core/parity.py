@@ -46,8 +46,7 @@ def difference(first, second):
     """
     if set(first) != set(second):
         raise ValueError(
-            f"second: expected the names {sorted(first)}, "
-            f"got {sorted(second)}"
+            f"second: expected the names {sorted(first)}, got {sorted(second)}"
         )
     return max(float(np.abs(first[n] - second[n]).max()) for n in first)
 
@@ -74,15 +73,19 @@ def side_by_side(pt_trainer, tf_trainer, steps):
             for (_, new), old in zip(named, kept)
         ]
         kept = named[0][1], named[1][1]
-        rows.append({
-            "step": metrics[0]["step"],
-            "same_tokens": bool(np.array_equal(
-                pt_trainer.batch.completions, tf_trainer.batch.completions
-            )),
-            "loss": abs(metrics[0]["loss"] - metrics[1]["loss"]),
-            "gradient": difference(*gradients),
-            "weights": difference(named[0][0], named[1][0]),
-        })
+        rows.append(
+            {
+                "step": metrics[0]["step"],
+                "same_tokens": bool(
+                    np.array_equal(
+                        pt_trainer.batch.completions, tf_trainer.batch.completions
+                    )
+                ),
+                "loss": abs(metrics[0]["loss"] - metrics[1]["loss"]),
+                "gradient": difference(*gradients),
+                "weights": difference(named[0][0], named[1][0]),
+            }
+        )
     return rows
 
 

@@ -48,22 +48,24 @@ def use_style():
     A figure that is drawn again from the same numbers is then the same
     file, byte for byte.
     """
-    plt.rcParams.update({
-        "figure.figsize": (6.4, 3.6),
-        "figure.dpi": 100,
-        "figure.facecolor": "white",  # readable on a dark page too
-        "savefig.facecolor": "white",
-        "font.family": "DejaVu Sans",  # the font that Matplotlib brings
-        "font.size": 10,
-        "axes.prop_cycle": cycler(color=list(COLORS.values())),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.3,
-        "legend.frameon": False,
-        "legend.handlelength": 3.5,  # long enough to show the dashes
-        "lines.linewidth": 1.8,
-    })
+    plt.rcParams.update(
+        {
+            "figure.figsize": (6.4, 3.6),
+            "figure.dpi": 100,
+            "figure.facecolor": "white",  # readable on a dark page too
+            "savefig.facecolor": "white",
+            "font.family": "DejaVu Sans",  # the font that Matplotlib brings
+            "font.size": 10,
+            "axes.prop_cycle": cycler(color=list(COLORS.values())),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+            "legend.frameon": False,
+            "legend.handlelength": 3.5,  # long enough to show the dashes
+            "lines.linewidth": 1.8,
+        }
+    )
     from IPython import get_ipython
 
     if get_ipython() is not None:
@@ -108,8 +110,9 @@ def learning_curves(curves, ylabel, xlabel="update", steps=None, ax=None):
         ax.plot(x, mean, label=label, markevery=every, **style)
         if len(values) > 1:
             sd = values.std(axis=0, ddof=1)
-            ax.fill_between(x, mean - sd, mean + sd, color=style["color"],
-                            alpha=0.2, linewidth=0)
+            ax.fill_between(
+                x, mean - sd, mean + sd, color=style["color"], alpha=0.2, linewidth=0
+            )
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(title=seeds_note([len(values) for values in curves.values()]))
     return ax
@@ -141,21 +144,17 @@ def curve_style(label, names):
         place = names.index(name)
         color = list(COLORS.values())[place % len(COLORS)]
         marker = MARKERS[place % len(MARKERS)] if len(names) > 1 else None
-    return {"color": color, "linestyle": line, "marker": marker,
-            "markersize": 4}
+    return {"color": color, "linestyle": line, "marker": marker, "markersize": 4}
 
 
 def check_curve(label, values, steps):
     """values as (seeds, points) float; ValueError unless finite, not empty."""
     values = np.atleast_2d(np.asarray(values, dtype=float))
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(
-            f"curves[{label!r}]: expected finite numbers (seeds, points)"
-        )
+        raise ValueError(f"curves[{label!r}]: expected finite numbers (seeds, points)")
     if steps is not None and len(steps) != values.shape[1]:
         raise ValueError(
-            f"steps: expected {values.shape[1]} numbers for {label!r}, "
-            f"got {len(steps)}"
+            f"steps: expected {values.shape[1]} numbers for {label!r}, got {len(steps)}"
         )
     return values
 
@@ -210,8 +209,7 @@ class TokenHeatmap:
         return "\n".join([self.label, *lines])
 
 
-def token_heatmap(tokens, values, label="value per token", digits=2,
-                  limit=None):
+def token_heatmap(tokens, values, label="value per token", digits=2, limit=None):
     """Tokens on a coloured ground, the number of each below it.
 
     The number stands there for readers who see no colour; a screen reader

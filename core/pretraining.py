@@ -34,9 +34,7 @@ def packed_rows(tokenizer, texts, length):
             rows.append(row[:length])
             row = []
     if not rows:
-        raise ValueError(
-            f"texts: expected at least one row of {length} tokens"
-        )
+        raise ValueError(f"texts: expected at least one row of {length} tokens")
     return np.array(rows)
 
 

@@ -116,8 +116,7 @@ def state_values(q, alpha=0.0, chooser=None):
     q = _finite("q", q)
     if alpha < 0 or (alpha and chooser is not None):
         raise ValueError(
-            "alpha: expected at least 0, and 0 with a chooser, got "
-            f"{alpha}"
+            f"alpha: expected at least 0, and 0 with a chooser, got {alpha}"
         )
     if chooser is not None:
         best = np.argmax(chooser, axis=-1)[..., None]
@@ -309,9 +308,7 @@ def _token_arrays(x, mask, name="rewards"):
     mask = np.asarray(mask, dtype=np.float64)
     if mask.ndim != 2 or not mask.size:
         raise ValueError(f"mask: expected (B, T), got shape {mask.shape}")
-    ones_then_zeros = np.isin(mask, (0, 1)).all() and (
-        np.diff(mask, axis=1) <= 0
-    ).all()
+    ones_then_zeros = np.isin(mask, (0, 1)).all() and (np.diff(mask, axis=1) <= 0).all()
     if not ones_then_zeros or not mask[:, 0].all():
         raise ValueError(
             "mask: expected ones (at least one) and then zeros in every row"
@@ -328,9 +325,7 @@ def _token_arrays(x, mask, name="rewards"):
 def _finite(name, values, shape=None):
     values = np.asarray(values, dtype=np.float64)
     if shape is not None and values.shape != shape:
-        raise ValueError(
-            f"{name}: expected shape {shape}, got {values.shape}"
-        )
+        raise ValueError(f"{name}: expected shape {shape}, got {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"{name}: expected finite numbers, got {values}")
     return values

@@ -96,9 +96,7 @@ def length_score(completions, *, length, **columns):
     pairs = _pairs(completions, "length", length)
     if any(wanted < 1 for _, wanted in pairs):
         raise ValueError("length: expected at least 1")
-    return [
-        1.0 - abs(len(c) - wanted) / max(len(c), wanted) for c, wanted in pairs
-    ]
+    return [1.0 - abs(len(c) - wanted) / max(len(c), wanted) for c, wanted in pairs]
 
 
 def repetition(completions, *, n=3, **columns):
@@ -117,7 +115,7 @@ def repetition(completions, *, n=3, **columns):
     scores = []
     for completion in completions:
         words = split_words(completion)
-        grams = [tuple(words[i:i + n]) for i in range(len(words) - n + 1)]
+        grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
         repeated = len(grams) - len(set(grams))
         scores.append(-repeated / len(grams) if repeated else 0.0)
     return scores
@@ -153,8 +151,7 @@ def weighted_sum(functions, weights):
             scores = _finite(name, function(completions, **columns))
             if scores.shape != total.shape:
                 raise ValueError(
-                    f"{name}: expected {len(total)} scores, "
-                    f"got shape {scores.shape}"
+                    f"{name}: expected {len(total)} scores, got shape {scores.shape}"
                 )
             total += weight * scores
         return total.tolist()
@@ -222,7 +219,7 @@ def edit_potentials(completions, mask, targets):
     for row, (made, wanted) in zip(potentials, pairs, strict=True):
         for t in range(len(made) + 1):
             row[t] = 1 / (1 + Levenshtein.distance(made[:t], wanted))
-        row[len(made) + 1:] = row[len(made)]
+        row[len(made) + 1 :] = row[len(made)]
     return potentials
 
 
@@ -284,17 +281,13 @@ def token_edit_regret(completions, mask, targets):
     distance = np.broadcast_to(columns, (len(mask), len(columns)))
     paid, before, last = np.zeros(mask.shape), 0, _is_last(mask)
     for t in range(mask.shape[1]):
-        wrong = completions[:, t:t + 1] != targets
+        wrong = completions[:, t : t + 1] != targets
         replaced = np.minimum(distance[:, :-1] + wrong, distance[:, 1:] + 1)
         replaced = np.insert(replaced, 0, t + 1, axis=1)
         # Skipping target tokens costs 1 each: d[j] = min over i of d[i]+j-i.
-        distance = columns + np.minimum.accumulate(
-            replaced - columns, axis=1
-        )
+        distance = columns + np.minimum.accumulate(replaced - columns, axis=1)
         within = np.where(columns <= lengths[:, None], distance, np.inf)
-        after = np.where(
-            last[:, t], distance[rows, lengths], within.min(axis=1)
-        )
+        after = np.where(last[:, t], distance[rows, lengths], within.min(axis=1))
         paid[:, t] = (before - after) / lengths
         before = after
     return np.where(mask, paid, 0.0)
@@ -354,7 +347,7 @@ def token_repetition(completions, mask, targets, n=3):
     for row, (made, _) in zip(paid, _sequences(completions, mask, targets)):
         seen = set()
         for t in range(n, len(made) + 1):
-            gram = tuple(made[t - n:t])
+            gram = tuple(made[t - n : t])
             row[t - 1] = -float(gram in seen)
             seen.add(gram)
     return paid
@@ -414,8 +407,7 @@ def potentials_from_text(function, tokenizer):
 
     def potentials(completions, mask, targets):
         lengths = np.arange(1, completions.shape[1] + 1)
-        texts = [tokenizer.decode(row[:n])
-                 for row in completions for n in lengths]
+        texts = [tokenizer.decode(row[:n]) for row in completions for n in lengths]
         wanted = [tokenizer.decode(row) for row in targets for _ in lengths]
         scores = np.reshape(function(texts, target=wanted), completions.shape)
         return np.pad(scores, ((0, 0), (1, 0)))
@@ -439,9 +431,7 @@ def terminal(scores, mask):
     """
     scores, mask = _finite("scores", scores), _checked_mask(mask)
     if scores.shape != mask.shape[:1]:
-        raise ValueError(
-            f"scores: expected shape {mask.shape[:1]}, got {scores.shape}"
-        )
+        raise ValueError(f"scores: expected shape {mask.shape[:1]}, got {scores.shape}")
     return np.where(_is_last(mask), scores[:, None], 0.0)
 
 
@@ -517,9 +507,7 @@ def _token_arrays(completions, mask, targets):
             f"got {mask.shape}"
         )
     if targets.ndim != 2 or len(targets) != len(mask):
-        raise ValueError(
-            f"targets: expected ({len(mask)}, L), got {targets.shape}"
-        )
+        raise ValueError(f"targets: expected ({len(mask)}, L), got {targets.shape}")
     if not (targets != 0).any(axis=1).all():
         raise ValueError("targets: every row needs at least one token")
     return completions, mask, targets

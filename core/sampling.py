@@ -7,8 +7,18 @@ from __future__ import annotations
 import numpy as np
 
 
-def check_arguments(policy, prompts, max_length, noise, temperature, top_k,
-                    top_p, group_size, prompt_mask, seed):
+def check_arguments(
+    policy,
+    prompts,
+    max_length,
+    noise,
+    temperature,
+    top_k,
+    top_p,
+    group_size,
+    prompt_mask,
+    seed,
+):
     """The arguments of `rollout.sample`, or an error that names one.
 
     Returns: B, the number of completions.
@@ -24,8 +34,7 @@ def check_arguments(policy, prompts, max_length, noise, temperature, top_k,
     size = getattr(policy, "prompt_vocab_size", vocab)
     if prompts.min() < 0 or prompts.max() >= size:
         raise ValueError(f"prompts: expected token ids in [0, {size})")
-    for name, value in (("max_length", max_length),
-                        ("group_size", group_size)):
+    for name, value in (("max_length", max_length), ("group_size", group_size)):
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
     check_distribution(temperature, top_k, top_p)
@@ -46,9 +55,7 @@ def check_arguments(policy, prompts, max_length, noise, temperature, top_k,
 def check_distribution(temperature, top_k=None, top_p=1.0):
     """Raise ValueError for what `logprobs.sampling_logits` cannot take."""
     if not temperature > 0:
-        raise ValueError(
-            f"temperature: expected a positive number, got {temperature}"
-        )
+        raise ValueError(f"temperature: expected a positive number, got {temperature}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k: expected at least 1, got {top_k}")
     if not 0 < top_p <= 1:
@@ -58,9 +65,12 @@ def check_distribution(temperature, top_k=None, top_p=1.0):
 def check_prompt_mask(mask, shape):
     """Raise ValueError unless the mask is zeros and then ones in each row."""
     mask = np.asarray(mask)
-    if mask.shape != shape or not np.isin(mask, (0, 1)).all() or (
-        np.diff(mask.astype(int)) < 0
-    ).any() or not mask[:, -1].all():
+    if (
+        mask.shape != shape
+        or not np.isin(mask, (0, 1)).all()
+        or (np.diff(mask.astype(int)) < 0).any()
+        or not mask[:, -1].all()
+    ):
         raise ValueError(
             f"prompt_mask: expected {shape}, in each row zeros on padding at "
             "the left and then ones"

@@ -41,16 +41,22 @@ class PolicyGradientConfig:
         _plain_numbers(self)
         _unit_interval(self, "gamma")
         _positive(self, "temperature", "learning_rate", "max_grad_norm")
-        _at_least_one(self, "steps", "batch_size", "per_prompt", "epochs",
-                      "minibatches")
+        _at_least_one(
+            self, "steps", "batch_size", "per_prompt", "epochs", "minibatches"
+        )
         _not_negative(
-            self, "warmup_steps", "buffer_batches", "reuse", "entropy_coef",
-            "entropy_final", "seed", "resample",
+            self,
+            "warmup_steps",
+            "buffer_batches",
+            "reuse",
+            "entropy_coef",
+            "entropy_final",
+            "seed",
+            "resample",
         )
         if not isinstance(self.algorithm, Algorithm):
             raise ValueError(
-                "algorithm: expected an Algorithm, got "
-                f"{type(self.algorithm).__name__}"
+                f"algorithm: expected an Algorithm, got {type(self.algorithm).__name__}"
             )
         checks.one_of(DECAYS, decay=self.decay)
         self._check_batch()
@@ -101,18 +107,14 @@ class PolicyGradientConfig:
             ("with groups", algorithm.advantage.size > 1),  # rows are drawn
         ):
             if found:
-                raise ValueError(
-                    f"reuse: expected 0 {what}, got {self.reuse}"
-                )
+                raise ValueError(f"reuse: expected 0 {what}, got {self.reuse}")
 
     def alpha(self, step):
         """Entropy weight at `step` (0-based): linear to `entropy_final`."""
         if self.entropy_final is None or self.steps < 2:
             return self.entropy_coef
         done = min(step / (self.steps - 1), 1.0)
-        return self.entropy_coef + done * (
-            self.entropy_final - self.entropy_coef
-        )
+        return self.entropy_coef + done * (self.entropy_final - self.entropy_coef)
 
     def rate(self, step):
         """Learning rate at `step` (0-based): linear warm-up, then decay.
@@ -147,15 +149,15 @@ class DQNConfig:
 
     def __post_init__(self):
         _plain_numbers(self)
-        _at_least_one(self, "steps", "batch_size", "updates",
-                      "buffer_batches", "target_every")
+        _at_least_one(
+            self, "steps", "batch_size", "updates", "buffer_batches", "target_every"
+        )
         _unit_interval(self, "gamma", "epsilon", "epsilon_final")
         _positive(self, "learning_rate", "max_grad_norm")
         _not_negative(self, "alpha", "warmup_steps", "seed")
         if self.alpha and self.double:
             raise ValueError(
-                f"double: expected False with alpha {self.alpha}, whose "
-                "maximum is soft"
+                f"double: expected False with alpha {self.alpha}, whose maximum is soft"
             )
 
     def exploration(self, step):
@@ -191,8 +193,9 @@ class GPTConfig:
     eos_token_id: int | None = None
 
     def __post_init__(self):
-        _at_least_one(self, "vocab_size", "n_positions", "n_embd", "n_layer",
-                      "n_head", "n_inner")
+        _at_least_one(
+            self, "vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner"
+        )
         _divides(self, "n_head", "n_embd")
 
 
@@ -214,15 +217,19 @@ class BERTConfig:
 
     def __post_init__(self):
         _at_least_one(
-            self, "vocab_size", "hidden_size", "num_hidden_layers",
-            "num_attention_heads", "intermediate_size",
-            "max_position_embeddings", "type_vocab_size", "num_labels",
+            self,
+            "vocab_size",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+            "type_vocab_size",
+            "num_labels",
         )
         _divides(self, "num_attention_heads", "hidden_size")
         if self.head not in BERT_HEADS:
-            raise ValueError(
-                f"head: expected one of {BERT_HEADS}, got {self.head!r}"
-            )
+            raise ValueError(f"head: expected one of {BERT_HEADS}, got {self.head!r}")
 
 
 @dataclass(frozen=True)
@@ -242,9 +249,7 @@ class SupervisedConfig:
         _at_least_one(self, "steps")
         _not_negative(self, "warmup_steps", "weight_decay")
         if self.decay not in DECAYS:
-            raise ValueError(
-                f"decay: expected one of {DECAYS}, got {self.decay!r}"
-            )
+            raise ValueError(f"decay: expected one of {DECAYS}, got {self.decay!r}")
 
     def rate(self, step):
         """Learning rate at `step` (0-based): linear warm-up, then decay.
@@ -274,27 +279,21 @@ def _plain_numbers(config):
         if isinstance(value, np.generic):
             object.__setattr__(config, field.name, value.item())
         if isinstance(value, float) and not np.isfinite(value):
-            raise ValueError(
-                f"{field.name}: expected a finite number, got {value}"
-            )
+            raise ValueError(f"{field.name}: expected a finite number, got {value}")
 
 
 def _unit_interval(config, *names):
     for name in names:
         value = getattr(config, name)
         if not 0 <= value <= 1:
-            raise ValueError(
-                f"{name}: expected a number in [0, 1], got {value}"
-            )
+            raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
 
 
 def _positive(config, *names):
     for name in names:
         value = getattr(config, name)
         if not value > 0:
-            raise ValueError(
-                f"{name}: expected a positive number, got {value}"
-            )
+            raise ValueError(f"{name}: expected a positive number, got {value}")
 
 
 def _not_negative(config, *names):

@@ -43,13 +43,9 @@ def markdown_table(header, rows):
     """
     for row in rows:
         if len(row) != len(header):
-            raise ValueError(
-                f"rows: expected {len(header)} entries, got {row}"
-            )
+            raise ValueError(f"rows: expected {len(header)} entries, got {row}")
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(map(table_cell, line)) + " |" for line in lines
-    )
+    return "\n".join("| " + " | ".join(map(table_cell, line)) + " |" for line in lines)
 
 
 def table_cell(value):

@@ -117,10 +117,7 @@ def sarsa(mdp, episodes, alpha, epsilon, rng):
 def empty_history(mdp, episodes):
     """A table of zeros, and the arrays that record its learning."""
     q = np.zeros(mdp.next_state.shape)
-    history = {
-        "q": np.zeros((episodes,) + q.shape),
-        "returns": np.zeros(episodes),
-    }
+    history = {"q": np.zeros((episodes,) + q.shape), "returns": np.zeros(episodes)}
     return q, history
 
 

@@ -118,8 +118,7 @@ class Tokenizer:
         for piece in pieces:
             if piece not in self.ids:
                 raise ValueError(
-                    f"text: {piece!r} is not in the vocabulary of "
-                    f"{len(self)} tokens"
+                    f"text: {piece!r} is not in the vocabulary of {len(self)} tokens"
                 )
         return [self.ids[piece] for piece in pieces]
 
@@ -132,14 +131,11 @@ class Tokenizer:
 
         Raises: ValueError for an id below 0.
         """
-        special = (self.pad_id, self.bos_id,
-                   self.mask_id, self.cls_id, self.sep_id)
+        special = (self.pad_id, self.bos_id, self.mask_id, self.cls_id, self.sep_id)
         kept, begun = [], self.eos_id not in special
         for token in map(int, ids):
             if token < 0:
-                raise ValueError(
-                    f"ids: expected token ids of at least 0, got {token}"
-                )
+                raise ValueError(f"ids: expected token ids of at least 0, got {token}")
             if token == self.eos_id and begun:
                 break
             begun = begun or token != self.eos_id
@@ -167,8 +163,7 @@ class Tokenizer:
             ids = self.encode(text) + [self.eos_id] * add_eos
             if len(ids) > length:
                 raise ValueError(
-                    f"length: expected at least {len(ids)} for {text!r}, "
-                    f"got {length}"
+                    f"length: expected at least {len(ids)} for {text!r}, got {length}"
                 )
             start = length - len(ids) if side == "left" else 0
             row[start : start + len(ids)] = ids
@@ -290,18 +285,17 @@ class ByteBPETokenizer(Tokenizer):
         from tokenizers import decoders, models, pre_tokenizers, trainers
 
         if vocab_size < 259:
-            raise ValueError(
-                f"vocab_size: expected at least 259, got {vocab_size}"
-            )
+            raise ValueError(f"vocab_size: expected at least 259, got {vocab_size}")
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         self.bpe = BPE(models.BPE())
-        self.bpe.pre_tokenizer = pre_tokenizers.ByteLevel(
-            add_prefix_space=False
-        )
+        self.bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         self.bpe.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size, min_frequency=2, show_progress=False,
-            special_tokens=list(SPECIALS), initial_alphabet=alphabet,
+            vocab_size=vocab_size,
+            min_frequency=2,
+            show_progress=False,
+            special_tokens=list(SPECIALS),
+            initial_alphabet=alphabet,
         )
         self.bpe.train_from_iterator(_checked_texts(texts), trainer)
         # A text that contains "<eos>" is text, not an end.
@@ -423,9 +417,7 @@ def _from_folder(folder):
             f"or vocab.txt in {folder}"
         )
     told, more = _told(folder), {}
-    if not (told.keys() | has) & {
-        "tokenizer_class", "model_type", "tokenizer.json"
-    }:
+    if not (told.keys() | has) & {"tokenizer_class", "model_type", "tokenizer.json"}:
         more["tokenizer_type"] = "gpt2" if gpt2 else "bert"
     try:
         import transformers  # here: it takes two seconds
@@ -470,9 +462,7 @@ def _token_id(number, name, size):
     if number is None or number == -1:  # so the first LLaMA files say "none"
         return None
     if type(number) is not int or not 0 <= number < size:
-        raise ValueError(
-            f"{name}: expected an id in [0, {size}), got {number!r}"
-        )
+        raise ValueError(f"{name}: expected an id in [0, {size}), got {number!r}")
     return number
 
 

@@ -62,8 +62,7 @@ class Rollout:
         for name in ("prompts", "terminated", "rows"):
             if len(getattr(self, name)) != shape[0]:
                 raise ValueError(
-                    f"{name}: expected {shape[0]} rows, "
-                    f"got {len(getattr(self, name))}"
+                    f"{name}: expected {shape[0]} rows, got {len(getattr(self, name))}"
                 )
         mask = np.asarray(self.mask)
         if not (np.isin(mask, (0, 1)).all() and (np.diff(mask) <= 0).all()):
@@ -115,12 +114,12 @@ class Preferences:
         if len(shape) != 2:
             raise ValueError(f"chosen: expected (B, T), got {shape}")
         if len(before) != 2 or before[0] != shape[0]:
-            raise ValueError(
-                f"prompts: expected ({shape[0]}, P), got {before}"
-            )
+            raise ValueError(f"prompts: expected ({shape[0]}, P), got {before}")
         for name, expected in (
-            ("chosen_mask", shape), ("rejected", shape),
-            ("rejected_mask", shape), ("prompt_mask", before),
+            ("chosen_mask", shape),
+            ("rejected", shape),
+            ("rejected_mask", shape),
+            ("prompt_mask", before),
         ):
             if np.shape(getattr(self, name)) != expected:
                 raise ValueError(
@@ -131,23 +130,17 @@ class Preferences:
             mask = np.asarray(getattr(self, name))
             ones = np.isin(mask, (0, 1)).all() and mask.any(axis=1).all()
             if not (ones and (mask[:, 1:] <= mask[:, :-1]).all()):
-                raise ValueError(
-                    f"{name}: expected ones, at least one, and then zeros"
-                )
+                raise ValueError(f"{name}: expected ones, at least one, and then zeros")
 
     def __len__(self):
         return len(self.chosen)
 
     def take(self, index):
         """The pairs `index` (any NumPy index over B) as new Preferences."""
-        return Preferences(
-            *(getattr(self, f.name)[index] for f in fields(self))
-        )
+        return Preferences(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
 def check_level(level):
     """ValueError unless a reward model is read at this level."""
     if level not in REWARD_LEVELS:
-        raise ValueError(
-            f"level: expected one of {REWARD_LEVELS}, got {level!r}"
-        )
+        raise ValueError(f"level: expected one of {REWARD_LEVELS}, got {level!r}")

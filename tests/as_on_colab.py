@@ -26,8 +26,10 @@ def prepare(folder):
     (package / "__init__.py").touch()
     (folder / "sitecustomize.py").write_text("import google.colab\n")
     os.environ |= {
-        "PYTHONPATH": str(folder), "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": ADDRESS,
+        "PYTHONPATH": str(folder),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_VALUE_0": ADDRESS,
         "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
     }
 
@@ -37,7 +39,7 @@ def run(path, folder):
     start = time.perf_counter()
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
-        notebook, timeout=600, resources={"metadata": {"path": str(folder)}},
+        notebook, timeout=600, resources={"metadata": {"path": str(folder)}}
     ).execute()
     cells = [c for c in notebook.cells if c.cell_type == "code"]
     for output in cells[0].outputs:

@@ -41,34 +41,39 @@ def batch_of(rewards, mask, terminated=None):
     rewards, mask = np.array(rewards, float), np.array(mask, float)
     b, t = mask.shape
     return Rollout(
-        np.ones((b, 1), int), np.ones((b, t), int), mask, -mask,
-        rewards * mask, np.ones(b, bool) if terminated is None
-        else np.array(terminated), np.arange(b),
+        np.ones((b, 1), int),
+        np.ones((b, t), int),
+        mask,
+        -mask,
+        rewards * mask,
+        np.ones(b, bool) if terminated is None else np.array(terminated),
+        np.arange(b),
     )
 
 
 BATCH = batch_of([[1, 2, 4], [8, 0, 9]], [[1, 1, 1], [1, 0, 0]])
 
 
-@pytest.mark.parametrize("advantage, gamma, predicted, expected", [
-    (Return(), 1, None, [[7, 6, 4], [8, 0, 0]]),
-    (Return(), 0.0, None, [[1, 2, 4], [8, 0, 0]]),
-    (Return(), 0.5, None, [[3, 4, 4], [8, 0, 0]]),
-    (Return(total=True), 1, None, [[7, 7, 7], [8, 0, 0]]),
-    (BatchMean(), 1, None, [[-0.5, 0, 0], [0.5, 0, 0]]),
-    (BatchMean(total=True), 1, None, [[-0.5, 0, 0], [0.5, 0, 0]]),
-    # no other row stands at positions 1 and 2: nothing is subtracted
-    (BatchMean(leave_one_out=True), 1, None, [[-1, 6, 4], [1, 0, 0]]),
-    (LeaveOneOut(2), 1, None, [[-1, -1, -1], [1, 0, 0]]),
-    (Group(2), 1, None, [[-0.5, -0.5, -0.5], [0.5, 0, 0]]),
-    (Group(2, scale=True), 1, None,
-     np.array([[-1, -1, -1], [1, 0, 0]]) / 2**0.5),
-    (Learned(), 1, [1, 2], [[6, 5, 3], [6, 0, 0]]),
-    (Learned(total=True), 1, [1, 2], [[6, 6, 6], [6, 0, 0]]),
-    (Critic(), 1, [[1, 2, 3, 9], [4, 5, 6, 9]], [[6, 4, 1], [4, 0, 0]]),
-    (Critic(lam=0.0), 1, [[1, 2, 3, 9], [4, 5, 6, 9]],
-     [[2, 3, 1], [4, 0, 0]]),
-])
+@pytest.mark.parametrize(
+    "advantage, gamma, predicted, expected",
+    [
+        (Return(), 1, None, [[7, 6, 4], [8, 0, 0]]),
+        (Return(), 0.0, None, [[1, 2, 4], [8, 0, 0]]),
+        (Return(), 0.5, None, [[3, 4, 4], [8, 0, 0]]),
+        (Return(total=True), 1, None, [[7, 7, 7], [8, 0, 0]]),
+        (BatchMean(), 1, None, [[-0.5, 0, 0], [0.5, 0, 0]]),
+        (BatchMean(total=True), 1, None, [[-0.5, 0, 0], [0.5, 0, 0]]),
+        # no other row stands at positions 1 and 2: nothing is subtracted
+        (BatchMean(leave_one_out=True), 1, None, [[-1, 6, 4], [1, 0, 0]]),
+        (LeaveOneOut(2), 1, None, [[-1, -1, -1], [1, 0, 0]]),
+        (Group(2), 1, None, [[-0.5, -0.5, -0.5], [0.5, 0, 0]]),
+        (Group(2, scale=True), 1, None, np.array([[-1, -1, -1], [1, 0, 0]]) / 2**0.5),
+        (Learned(), 1, [1, 2], [[6, 5, 3], [6, 0, 0]]),
+        (Learned(total=True), 1, [1, 2], [[6, 6, 6], [6, 0, 0]]),
+        (Critic(), 1, [[1, 2, 3, 9], [4, 5, 6, 9]], [[6, 4, 1], [4, 0, 0]]),
+        (Critic(lam=0.0), 1, [[1, 2, 3, 9], [4, 5, 6, 9]], [[2, 3, 1], [4, 0, 0]]),
+    ],
+)
 def test_by_hand(advantage, gamma, predicted, expected):
     if predicted is not None:
         predicted = np.array(predicted, float)
@@ -78,9 +83,7 @@ def test_by_hand(advantage, gamma, predicted, expected):
         np.testing.assert_allclose(targets, [7, 8])
     elif advantage.predicts == "values":
         mask = BATCH.mask > 0
-        np.testing.assert_allclose(
-            targets[mask], (adv + predicted[:, :-1])[mask]
-        )
+        np.testing.assert_allclose(targets[mask], (adv + predicted[:, :-1])[mask])
     else:
         assert targets is None
 
@@ -88,35 +91,41 @@ def test_by_hand(advantage, gamma, predicted, expected):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_reader_may_change_a_record(name):
     algorithm = replace(ALGORITHMS[name], pull=None)
-    config = PolicyGradientConfig(
-        algorithm, batch_size=64, **TRAINING.get(name, {})
-    )
+    config = PolicyGradientConfig(algorithm, batch_size=64, **TRAINING.get(name, {}))
     assert config.group_size in (1, 8) and config.algorithm.pull is None
     with pytest.raises(TypeError, match="hihg"):
         Clipped(hihg=0.3)
 
 
-@pytest.mark.parametrize("name, make", [
-    ("size", lambda: Group(1)), ("size", lambda: LeaveOneOut(0)),
-    ("size", lambda: MinimumRisk(1)),
-    ("sharpness", lambda: MinimumRisk(2, sharpness=0.0)),
-    ("lam", lambda: Critic(lam=1.1)), ("lam", lambda: Critic(lam=np.nan)),
-    ("value_coef", lambda: Critic(value_coef=-1)),
-    ("value_clip", lambda: Critic(value_clip=-0.1)),
-    ("value_coef", lambda: Learned(value_coef=-1)),
-    ("value_clip", lambda: Learned(value_clip=-0.1)),
-    ("of", lambda: Whitened(3)), ("of", lambda: WhitenedRewards(Plain())),
-    ("level", lambda: Clipped("word")), ("low", lambda: Clipped(low=-0.1)),
-    ("high", lambda: ClippedWeight(high=-0.1)),
-    ("high", lambda: Clipped(high=float("inf"))),
-    ("length", lambda: ConstantLength(0)),
-    ("estimator", lambda: KL("k4")), ("coef", lambda: KL("k1", -1)),
-    ("where", lambda: KL("k1", where="return")),
-    ("advantage", lambda: Algorithm(Plain())),
-    ("surrogate", lambda: Algorithm(surrogate=TokenMean())),
-    ("aggregate", lambda: Algorithm(aggregate="token_mean")),
-    ("pull", lambda: Algorithm(pull=0.1)),
-])
+@pytest.mark.parametrize(
+    "name, make",
+    [
+        ("size", lambda: Group(1)),
+        ("size", lambda: LeaveOneOut(0)),
+        ("size", lambda: MinimumRisk(1)),
+        ("sharpness", lambda: MinimumRisk(2, sharpness=0.0)),
+        ("lam", lambda: Critic(lam=1.1)),
+        ("lam", lambda: Critic(lam=np.nan)),
+        ("value_coef", lambda: Critic(value_coef=-1)),
+        ("value_clip", lambda: Critic(value_clip=-0.1)),
+        ("value_coef", lambda: Learned(value_coef=-1)),
+        ("value_clip", lambda: Learned(value_clip=-0.1)),
+        ("of", lambda: Whitened(3)),
+        ("of", lambda: WhitenedRewards(Plain())),
+        ("level", lambda: Clipped("word")),
+        ("low", lambda: Clipped(low=-0.1)),
+        ("high", lambda: ClippedWeight(high=-0.1)),
+        ("high", lambda: Clipped(high=float("inf"))),
+        ("length", lambda: ConstantLength(0)),
+        ("estimator", lambda: KL("k4")),
+        ("coef", lambda: KL("k1", -1)),
+        ("where", lambda: KL("k1", where="return")),
+        ("advantage", lambda: Algorithm(Plain())),
+        ("surrogate", lambda: Algorithm(surrogate=TokenMean())),
+        ("aggregate", lambda: Algorithm(aggregate="token_mean")),
+        ("pull", lambda: Algorithm(pull=0.1)),
+    ],
+)
 def test_records_name_what_is_wrong(name, make):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         make()
@@ -126,12 +135,16 @@ def test_records_name_what_is_wrong(name, make):
 def test_an_algorithm_is_data(name):
     """Written as JSON it tells algorithms apart; NumPy's numbers do too."""
     told = json.dumps(ALGORITHMS[name].as_dict())
-    others = [json.dumps(other.as_dict())
-              for key, other in ALGORITHMS.items() if key != name]
+    others = [
+        json.dumps(other.as_dict()) for key, other in ALGORITHMS.items() if key != name
+    ]
     assert told not in others
     one = Clipped(low=np.float32(0.5), high=np.int64(1))
     assert json.loads(json.dumps(one.as_dict())) == {
-        "kind": "Clipped", "level": "token", "low": 0.5, "high": 1,
+        "kind": "Clipped",
+        "level": "token",
+        "low": 0.5,
+        "high": 1,
     }
 
 
@@ -176,6 +189,7 @@ def test_risk_in_the_group():
 
 def sampled_gradient(mdp, logits, advantage):
     """Exact mean of the gradient over all batches of two completions."""
+
     def estimate(rows):
         batch = batch_of(mdp.rewards[rows], mdp.mask[rows])
         weights = np.zeros(mdp.mask.shape)
@@ -191,18 +205,17 @@ def sampled_gradient(mdp, logits, advantage):
     return exact.batch_moments(probs, estimate, 2)[0]
 
 
-@pytest.mark.parametrize("advantage, unbiased", [
-    (Return(), True), (BatchMean(leave_one_out=True), True),
-    (BatchMean(), False),
-])
+@pytest.mark.parametrize(
+    "advantage, unbiased",
+    [(Return(), True), (BatchMean(leave_one_out=True), True), (BatchMean(), False)],
+)
 def test_bias_by_enumeration(advantage, unbiased):
     mdp = exact.TokenMDP.enumerate(
         3, 2, lambda text: float(text[-1]) - 0.4 * len(text), eos_id=0
     )
     logits = np.random.default_rng(0).normal(size=mdp.next_state.shape)
     error = np.abs(
-        sampled_gradient(mdp, logits, advantage)
-        - exact.objective_gradient(mdp, logits)
+        sampled_gradient(mdp, logits, advantage) - exact.objective_gradient(mdp, logits)
     ).max()
     assert (error < 1e-12) if unbiased else (error > 1e-2)
 
@@ -214,21 +227,20 @@ def test_the_group_mean_shrinks_the_gradient_and_scaling_turns_it():
     )
     logits = np.random.default_rng(0).normal(size=mdp.next_state.shape)
     truth = exact.objective_gradient(mdp, logits)
-    found = [sampled_gradient(mdp, logits, advantage) for advantage in (
-        LeaveOneOut(2), Group(2), Group(2, scale=True)
-    )]
+    found = [
+        sampled_gradient(mdp, logits, advantage)
+        for advantage in (LeaveOneOut(2), Group(2), Group(2, scale=True))
+    ]
     np.testing.assert_allclose(found[0], truth, atol=1e-12)
     np.testing.assert_allclose(found[1], truth / 2, atol=1e-12)
     scaled = found[2]
-    cosine = (scaled * truth).sum() / (
-        np.linalg.norm(scaled) * np.linalg.norm(truth)
-    )
+    cosine = (scaled * truth).sum() / (np.linalg.norm(scaled) * np.linalg.norm(truth))
     assert 0 < cosine < 0.999
 
 
-@pytest.mark.parametrize("advantage", [
-    LeaveOneOut(2), Group(2), Group(2, scale=True), MinimumRisk(2),
-])
+@pytest.mark.parametrize(
+    "advantage", [LeaveOneOut(2), Group(2), Group(2, scale=True), MinimumRisk(2)]
+)
 def test_a_group_of_equal_returns_has_no_advantage(advantage):
     batch = batch_of([[0.1, 0.2], [0.3, 0.0]], np.ones((2, 2)))
     adv, targets = advantage(batch, 1.0)
@@ -257,26 +269,64 @@ def test_whitening_does_not_blow_up_rounding(leave_one_out):
 PAPERS = {
     "REINFORCE": (Return, {"total": False}, None, SequenceSum, None),
     "A2C": (Critic, {"lam": 0.95, "value_clip": None}, None, TokenMean, None),
-    "PPO": (Critic, {"lam": 0.95, "value_clip": 0.2},
-            (Clipped, "token", 0.2, 0.2), TokenMean, ("k1", 0.05, "reward")),
-    "RLOO": (LeaveOneOut, {"size": 8}, None, SequenceSum,
-             ("k1", 0.05, "reward")),
-    "RLOO (TRL)": (LeaveOneOut, {"size": 8}, (Clipped, "sequence", 0.2, 0.2),
-                   SequenceMean, ("k1", 0.05, "reward")),
+    "PPO": (
+        Critic,
+        {"lam": 0.95, "value_clip": 0.2},
+        (Clipped, "token", 0.2, 0.2),
+        TokenMean,
+        ("k1", 0.05, "reward"),
+    ),
+    "RLOO": (LeaveOneOut, {"size": 8}, None, SequenceSum, ("k1", 0.05, "reward")),
+    "RLOO (TRL)": (
+        LeaveOneOut,
+        {"size": 8},
+        (Clipped, "sequence", 0.2, 0.2),
+        SequenceMean,
+        ("k1", 0.05, "reward"),
+    ),
     "ReMax": (Greedy, {}, None, SequenceSum, None),
-    "Minimum risk": (MinimumRisk, {"size": 8, "sharpness": 0.005}, None,
-                     SequenceSum, None),
-    "GRPO": (Group, {"size": 8, "scale": True}, (Clipped, "token", 0.2, 0.2),
-             SequenceMean, ("k3", 0.04, "loss")),
-    "Dr. GRPO": (Group, {"size": 8, "scale": False},
-                 (Clipped, "token", 0.2, 0.2), ConstantLength, None),
-    "DAPO": (Group, {"size": 8, "scale": True},
-             (Clipped, "token", 0.2, 0.28), TokenMean, None),
-    "GSPO": (Group, {"size": 8, "scale": True},
-             (Clipped, "length_normalised", 0.0003, 0.0004), SequenceMean,
-             None),
-    "CISPO": (Group, {"size": 8, "scale": True},
-              (ClippedWeight, "token", 1.0, 4.0), TokenMean, None),
+    "Minimum risk": (
+        MinimumRisk,
+        {"size": 8, "sharpness": 0.005},
+        None,
+        SequenceSum,
+        None,
+    ),
+    "GRPO": (
+        Group,
+        {"size": 8, "scale": True},
+        (Clipped, "token", 0.2, 0.2),
+        SequenceMean,
+        ("k3", 0.04, "loss"),
+    ),
+    "Dr. GRPO": (
+        Group,
+        {"size": 8, "scale": False},
+        (Clipped, "token", 0.2, 0.2),
+        ConstantLength,
+        None,
+    ),
+    "DAPO": (
+        Group,
+        {"size": 8, "scale": True},
+        (Clipped, "token", 0.2, 0.28),
+        TokenMean,
+        None,
+    ),
+    "GSPO": (
+        Group,
+        {"size": 8, "scale": True},
+        (Clipped, "length_normalised", 0.0003, 0.0004),
+        SequenceMean,
+        None,
+    ),
+    "CISPO": (
+        Group,
+        {"size": 8, "scale": True},
+        (ClippedWeight, "token", 1.0, 4.0),
+        TokenMean,
+        None,
+    ),
 }
 
 

@@ -52,8 +52,9 @@ def test_each_entry_has_three_rounds_and_an_honest_verdict(entries):
         assert all(len(side) >= 3 and min(side) > 0 for side in sides)
         if e["target"] is not None:
             above = e["number"] >= e["target"]
-            assert e["reached"] == (above if e["kind"] == "speed" else
-                                    e["number"] <= e["target"])
+            assert e["reached"] == (
+                above if e["kind"] == "speed" else e["number"] <= e["target"]
+            )
 
 
 def test_every_target_of_the_benchmarks_is_there(entries):
@@ -111,12 +112,10 @@ def test_operations_of_a_token_counted_by_hand():
 @pytest.mark.parametrize("ends", [False, True], ids=["fixed", "early end"])
 def test_both_frameworks_take_the_same_grpo_step(ends):
     prompts, batch = models.prompts(16), 16
-    steps = [module.GRPO(rate=1e-3, dtype="float64")
-             for module in (grpo_pt, grpo_tf)]
+    steps = [module.GRPO(rate=1e-3, dtype="float64") for module in (grpo_pt, grpo_tf)]
     rng = np.random.default_rng(0)
     weights = pt_checkpoints.get_weights(steps[0].policy)
-    weights = {n: w + 0.1 * rng.normal(size=w.shape)
-               for n, w in weights.items()}
+    weights = {n: w + 0.1 * rng.normal(size=w.shape) for n, w in weights.items()}
     pt_checkpoints.set_weights(steps[0].policy, weights)
     tf_checkpoints.set_weights(steps[1].policy, weights)
     length, eos = 5, None
@@ -126,8 +125,9 @@ def test_both_frameworks_take_the_same_grpo_step(ends):
         lengths = models.lengths(batch, seed=0)
         noise = models.ending_noise(lengths, seed=0)
     scores = [rng.random(batch) for _ in range(2)]
-    losses = [[grpo.step(prompts, s, length, noise, eos) for s in scores]
-              for grpo in steps]
+    losses = [
+        [grpo.step(prompts, s, length, noise, eos) for s in scores] for grpo in steps
+    ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-8)
     assert all(abs(loss) > 1e-3 for loss, _ in losses[0])  # the KL term
     if ends:

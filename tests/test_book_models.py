@@ -35,8 +35,9 @@ def make():
 @pytest.fixture(scope="module")
 def models():
     """(framework, name) to the model that is loaded."""
-    return {(fw.name, name): LOAD[fw.name](FOLDER / name)
-            for fw in BOTH for name in NAMES}
+    return {
+        (fw.name, name): LOAD[fw.name](FOLDER / name) for fw in BOTH for name in NAMES
+    }
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +59,9 @@ def test_they_share_a_tokenizer_that_fits(make, models, tokenizer):
     assert files[0] == files[1]
     assert len(tokenizer) == make.VOCAB_SIZE == tokenizer.mask_id + 1
     assert {m.vocab_size for m in models.values()} == {len(tokenizer)}
-    special = {f"{n}_token_id": getattr(tokenizer, f"{n}_id")
-               for n in ("pad", "bos", "eos")}
+    special = {
+        f"{n}_token_id": getattr(tokenizer, f"{n}_id") for n in ("pad", "bos", "eos")
+    }
     assert special == make.SPECIAL
     config = models["pt", "gpt"].config
     assert {n: getattr(config, n) for n in special} == special
@@ -70,10 +72,10 @@ def test_they_share_a_tokenizer_that_fits(make, models, tokenizer):
         assert theirs.encode(text, add_special_tokens=False) == ids
 
 
-@pytest.mark.parametrize("name, kind", [
-    ("gpt", transformers.GPT2LMHeadModel),
-    ("bert", transformers.BertForMaskedLM),
-])
+@pytest.mark.parametrize(
+    "name, kind",
+    [("gpt", transformers.GPT2LMHeadModel), ("bert", transformers.BertForMaskedLM)],
+)
 def test_three_libraries_compute_the_same(name, kind, models, tokenizer):
     ids, mask = pretraining.padded_rows(tokenizer, TEXTS)
     theirs = kind.from_pretrained(FOLDER / name).eval()
@@ -84,18 +86,13 @@ def test_three_libraries_compute_the_same(name, kind, models, tokenizer):
         for fw in BOTH:
             logits = models[fw.name, name](fw.tensor(ids), fw.tensor(mask))
             logits = fw.numpy(logits[0] if name == "gpt" else logits)
-            np.testing.assert_allclose(
-                logits[mask > 0], expected[mask > 0], atol=1e-4
-            )
+            np.testing.assert_allclose(logits[mask > 0], expected[mask > 0], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-def test_the_evaluation_loss_is_the_stored_one(
-        fw, name, make, models, tokenizer):
-    trainer = fw.trainers.SupervisedTrainer(
-        models[fw.name, name], SupervisedConfig()
-    )
+def test_the_evaluation_loss_is_the_stored_one(fw, name, make, models, tokenizer):
+    trainer = fw.trainers.SupervisedTrainer(models[fw.name, name], SupervisedConfig())
     batch = make.held_out_batch(name, tokenizer)
     assert batch[2].sum() == stored(name)["targets"]
     loss = trainer.evaluate([batch])
@@ -105,8 +102,11 @@ def test_the_evaluation_loss_is_the_stored_one(
 def test_the_gpt_writes_by_the_grammar(models, tokenizer):
     """Of 100 texts most parse; evaluation.json tells it of 600."""
     ids = BOTH[0].rollout.sample(
-        models["pt", "gpt"], np.full((100, 1), tokenizer.bos_id), 64,
-        eos_id=tokenizer.eos_id, seed=3,
+        models["pt", "gpt"],
+        np.full((100, 1), tokenizer.bos_id),
+        64,
+        eos_id=tokenizer.eos_id,
+        seed=3,
     )[0]
     judges = {True: grammar.Parser("en"), False: grammar.Parser("zh")}
     texts = [tokenizer.decode(row) for row in ids]
@@ -115,16 +115,20 @@ def test_the_gpt_writes_by_the_grammar(models, tokenizer):
     assert parses > 0.6 and {t.isascii() for t in texts} == {True, False}
 
 
-@pytest.mark.parametrize("seen, other", [
-    ("bird", "bee"), ("bee", "bird"), ("butterfly", "bird"),
-])
+@pytest.mark.parametrize(
+    "seen, other", [("bird", "bee"), ("bee", "bird"), ("butterfly", "bird")]
+)
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_the_bert_knows_who_flew_away(fw, seen, other, models, tokenizer):
     """The animal that was seen before, and not another one."""
     text = f"The boy walked in the garden. Then he saw a small {seen}."
-    ids = [tokenizer.bos_id, *tokenizer.encode(f"{text} The"),
-           tokenizer.mask_id, *tokenizer.encode(" flew away."),
-           tokenizer.eos_id]
+    ids = [
+        tokenizer.bos_id,
+        *tokenizer.encode(f"{text} The"),
+        tokenizer.mask_id,
+        *tokenizer.encode(" flew away."),
+        tokenizer.eos_id,
+    ]
     logits = fw.numpy(models[fw.name, "bert"](fw.tensor([ids])))[0]
     logits = logits[ids.index(tokenizer.mask_id)]
     [right], [wrong] = (tokenizer.encode(f" {w}") for w in (seen, other))

@@ -20,10 +20,7 @@ def test_keeps_the_last_and_draws_without_repetition():
     assert len(buffer) == 4
     drawn = buffer.sample(4, np.random.default_rng(0))
     assert sorted(drawn.rows) == [2, 3, 4, 5]
-    seen = {
-        int(buffer.sample(1, np.random.default_rng(s)).rows[0])
-        for s in range(50)
-    }
+    seen = {int(buffer.sample(1, np.random.default_rng(s)).rows[0]) for s in range(50)}
     assert seen == {2, 3, 4, 5}
 
 

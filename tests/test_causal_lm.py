@@ -17,20 +17,31 @@ from core.settings import PolicyGradientConfig
 
 V = 13
 SIZES = {
-    "vocab_size": V, "hidden_size": 8, "intermediate_size": 12,
-    "num_hidden_layers": 2, "num_attention_heads": 2,
-    "num_key_value_heads": 1, "max_position_embeddings": 16, "head_dim": 4,
-    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    "vocab_size": V,
+    "hidden_size": 8,
+    "intermediate_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 16,
+    "head_dim": 4,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
 }
 # Gemma 2 caps its logits, Cohere scales them, BLOOM has no positions.
 KINDS = {
-    "llama": {}, "qwen2": {}, "gemma2": {"final_logit_softcapping": 2.0},
-    "cohere": {}, "bloom": {},
+    "llama": {},
+    "qwen2": {},
+    "gemma2": {"final_logit_softcapping": 2.0},
+    "cohere": {},
+    "bloom": {},
 }
 PLAIN = {"llama", "qwen2", "bloom"}
 DTYPES = dict.fromkeys(KINDS, "float64") | {
     # Behind padding these two compute in float32 or not at all.
-    "gemma2": "float32", "bloom": "float32",
+    "gemma2": "float32",
+    "bloom": "float32",
 }
 # Of these architectures some parts are in float32 whatever the dtype.
 ATOL = {"float32": 1e-4, "float64": 1e-9}
@@ -80,7 +91,7 @@ def their_logits(model, prompts, prompt_mask, answers):
     for i, answer in enumerate(answers):
         prompt = prompts[i // size][prompt_mask[i // size] > 0]
         ids = torch.tensor(np.concatenate([prompt, answer]))[None]
-        rows.append(model(ids, use_cache=False).logits[0, len(prompt) - 1:-1])
+        rows.append(model(ids, use_cache=False).logits[0, len(prompt) - 1 : -1])
     return torch.stack(rows)
 
 
@@ -90,9 +101,7 @@ def test_score_is_what_transformers_computes(folders, kind):
     assert isinstance(ours, CausalLM) and ours.vocab_size == V
     assert ours.plain_head == (kind in PLAIN)
     with torch.no_grad():
-        logits, values = ours.score(*map(torch.tensor, (
-            prompts, answers, mask
-        )))
+        logits, values = ours.score(*map(torch.tensor, (prompts, answers, mask)))
     wanted = their_logits(theirs(folders, kind), prompts, mask, answers)
     np.testing.assert_allclose(
         logits.numpy(), wanted.detach().numpy(), atol=ATOL[DTYPES[kind]]
@@ -114,36 +123,34 @@ def test_forward_reads_padding_on_both_sides(folders, kind, side):
         np.testing.assert_allclose(
             logits[1, seen], model(ids[1:, seen]).logits[0], atol=1e-9
         )
-        np.testing.assert_allclose(
-            logits[0], model(ids[:1]).logits[0], atol=1e-9
-        )
-        np.testing.assert_allclose(
-            ours(ids)[0], model(ids).logits, atol=1e-9
-        )
+        np.testing.assert_allclose(logits[0], model(ids[:1]).logits[0], atol=1e-9)
+        np.testing.assert_allclose(ours(ids)[0], model(ids).logits, atol=1e-9)
 
 
 @pytest.mark.parametrize("group_size", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
-def test_samples_with_the_probabilities_of_transformers(
-    folders, kind, group_size
-):
+def test_samples_with_the_probabilities_of_transformers(folders, kind, group_size):
     ours, (prompts, mask, _) = policy(folders, kind), batch()
     noise = np.random.default_rng(2).gumbel(size=(3 * group_size, 6, V))
     noise[0, 2, 2] = 100  # row 0 ends here, and leaves the batch
     answers, logprobs, seen = sample(
-        ours, prompts, 6, noise, eos_id=2, group_size=group_size,
-        prompt_mask=mask,
+        ours, prompts, 6, noise, eos_id=2, group_size=group_size, prompt_mask=mask
     )
     assert seen[0].sum() <= 3
     with torch.no_grad():
         wanted = their_logits(theirs(folders, kind), prompts, mask, answers)
-    wanted = wanted.log_softmax(-1).gather(
-        -1, torch.tensor(answers)[..., None]
-    )[..., 0].numpy() * seen
+    wanted = (
+        wanted.log_softmax(-1)
+        .gather(-1, torch.tensor(answers)[..., None])[..., 0]
+        .numpy()
+        * seen
+    )
     atol = ATOL[DTYPES[kind]]
     np.testing.assert_allclose(logprobs, wanted, atol=atol)
     found = ours.evaluate(
-        torch.tensor(prompts), torch.tensor(answers), torch.tensor(seen),
+        torch.tensor(prompts),
+        torch.tensor(answers),
+        torch.tensor(seen),
         torch.tensor(mask),
     )
     np.testing.assert_allclose(found[0].detach().numpy(), wanted, atol=atol)
@@ -162,22 +169,18 @@ def test_policy_gradient(folders, kind, at_once, monkeypatch):
     weights = torch.tensor(mask) * torch.tensor(
         np.random.default_rng(3).normal(size=mask.shape)
     )
-    logprobs, _, values = ours.evaluate(*map(torch.tensor, (
-        prompts, answers, mask, prompt_mask
-    )), temperature=0.7)
+    logprobs, _, values = ours.evaluate(
+        *map(torch.tensor, (prompts, answers, mask, prompt_mask)), temperature=0.7
+    )
     assert (logprobs[torch.tensor(mask) == 0] == 0).all()
     (-(weights * logprobs).sum() + values.sum()).backward()
     logits = their_logits(model, prompts, prompt_mask, answers) / 0.7
-    wanted = logits.log_softmax(-1).gather(
-        -1, torch.tensor(answers)[..., None]
-    )[..., 0]
+    wanted = logits.log_softmax(-1).gather(-1, torch.tensor(answers)[..., None])[..., 0]
     (-(weights * wanted).sum()).backward()
     found = dict(ours.model.named_parameters())
     for name, p in model.named_parameters():
         assert p.grad.abs().max() > 1e-4 or name.endswith("k_proj.bias")
-        torch.testing.assert_close(
-            found[name].grad, p.grad, atol=1e-4, rtol=0
-        )
+        torch.testing.assert_close(found[name].grad, p.grad, atol=1e-4, rtol=0)
     # The value head reads what the policy head reads, the mask's alone.
     assert ours.value_head.bias.grad == mask.sum()
     assert ours.value_head.weight.grad.abs().max() > 0.1
@@ -188,13 +191,16 @@ def test_the_trainer_teaches_it(folders, advantage):
     """The same trainer as for `core`'s own policies."""
     rng = np.random.default_rng(4)
     env = envs.BatchedEnvironment(
-        rng.integers(3, V, (8, 2)), np.full((8, 3), 5),
-        rewards.token_position_match, V,
+        rng.integers(3, V, (8, 2)), np.full((8, 3), 5), rewards.token_position_match, V
     )
     ours = pretrained.load(folders["llama"])
-    trainer = PolicyGradientTrainer(ours, env, PolicyGradientConfig(
-        Algorithm(advantage), steps=40, batch_size=32, learning_rate=3e-2,
-    ))
+    trainer = PolicyGradientTrainer(
+        ours,
+        env,
+        PolicyGradientConfig(
+            Algorithm(advantage), steps=40, batch_size=32, learning_rate=3e-2
+        ),
+    )
     history = trainer.train(progress=False)
     returns = [entry["return"] for entry in history]
     assert np.mean(returns[-5:]) > np.mean(returns[:5]) + 0.5
@@ -208,9 +214,7 @@ def test_values_are_the_same_whichever_way_the_head_is_read(folders):
     found = []
     for ours.plain_head in (True, False):
         with torch.no_grad():
-            found.append(ours.score(*map(torch.tensor, (
-                prompts, answers, mask
-            ))))
+            found.append(ours.score(*map(torch.tensor, (prompts, answers, mask))))
     for one, other in zip(*found):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
 
@@ -224,9 +228,7 @@ def test_what_cannot_be_computed_behind_padding_is_refused(folders):
 
 
 def test_there_is_no_dropout(tmp_path):
-    config = transformers.AutoConfig.for_model(
-        "llama", **SIZES, attention_dropout=0.5
-    )
+    config = transformers.AutoConfig.for_model("llama", **SIZES, attention_dropout=0.5)
     transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
     ours = pretrained.load(tmp_path).train()
     ids = torch.ones(1, 5, dtype=torch.int64)
@@ -287,11 +289,15 @@ def test_bad_directories_are_named(folders, tmp_path):
         CausalLM(folders["llama"], "float16")
 
 
-@pytest.mark.parametrize("text", [
-    '{"model_type": "nothing-of-the-kind"}', '{"model_type": "t5"}',
-    '{"architectures": ["X"]}',
-    '{"model_type": "x", "auto_map": {"AutoConfig": "code.Config"}}',
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"model_type": "nothing-of-the-kind"}',
+        '{"model_type": "t5"}',
+        '{"architectures": ["X"]}',
+        '{"model_type": "x", "auto_map": {"AutoConfig": "code.Config"}}',
+    ],
+)
 def test_unknown_architectures_are_refused(folders, tmp_path, text):
     """And code that lies there is not run."""
     (tmp_path / "config.json").write_text(text)

@@ -11,8 +11,9 @@ KINDS = ["LSTMPolicy", "LSTMAttentionPolicy", "BaselineNetwork"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("source, target", [(PT, TF), (TF, PT)],
-                         ids=["pt to tf", "tf to pt"])
+@pytest.mark.parametrize(
+    "source, target", [(PT, TF), (TF, PT)], ids=["pt to tf", "tf to pt"]
+)
 def test_what_one_saves_the_other_loads(tmp_path, source, target, kind):
     path = tmp_path / "model.safetensors"
     first = getattr(source.models, kind)(7, seed=1, **SIZES)
@@ -38,8 +39,11 @@ def test_wrong_weights_are_named_and_change_nothing(tmp_path, fw):
     wider = fw.models.LSTMPolicy(8, seed=1, **SIZES)
     path = tmp_path / "wider.safetensors"
     fw.checkpoints.save_model(path, wider)
-    with pytest.raises(ValueError, match=r"embedding.weight: expected shape "
-                                         r"\(7, 4\), got \(8, 4\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"embedding.weight: expected shape "
+        r"\(7, 4\), got \(8, 4\)",
+    ):
         fw.checkpoints.load_model(path, policy)
     missing = {k: v for k, v in before.items() if k != "policy_head.bias"}
     with pytest.raises(ValueError, match="missing policy_head.bias"):
@@ -77,9 +81,14 @@ def test_files_hold_no_pickle(tmp_path):
     path = tmp_path / "model.safetensors"
     PT.checkpoints.save_model(path, PT.models.LSTMPolicy(7, **SIZES))
     assert set(weights.read(path)[0]) == {
-        "embedding.weight", "lstm.weight_ih_l0", "lstm.weight_hh_l0",
-        "lstm.bias_ih_l0", "policy_head.weight", "policy_head.bias",
-        "value_head.weight", "value_head.bias",
+        "embedding.weight",
+        "lstm.weight_ih_l0",
+        "lstm.weight_hh_l0",
+        "lstm.bias_ih_l0",
+        "policy_head.weight",
+        "policy_head.bias",
+        "value_head.weight",
+        "value_head.bias",
     }
 
 
@@ -88,6 +97,4 @@ def test_another_class_of_model_is_refused(tmp_path, fw):
     path = tmp_path / "model.safetensors"
     fw.checkpoints.save_model(path, fw.models.LSTMPolicy(7, **SIZES))
     with pytest.raises(ValueError, match="expected weights of a LSTMAtt"):
-        fw.checkpoints.load_model(
-            path, fw.models.LSTMAttentionPolicy(7, **SIZES)
-        )
+        fw.checkpoints.load_model(path, fw.models.LSTMAttentionPolicy(7, **SIZES))

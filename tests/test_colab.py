@@ -28,8 +28,10 @@ def said(monkeypatch, capsys):
 def test_the_versions_of_the_outputs_fit(said):
     lines = said()
     assert len(lines) == 2
-    assert lines[0] == "fit: torch 2.13.0, tensorflow 2.21.0, " \
+    assert (
+        lines[0] == "fit: torch 2.13.0, tensorflow 2.21.0, "
         "transformers 5.23.0, numpy 2.4.6"
+    )
 
 
 def test_the_versions_of_colab_fit(said):
@@ -46,10 +48,15 @@ def test_a_missing_package_is_one_line(said):
     assert "tensorflow" not in lines[2]
 
 
-@pytest.mark.parametrize("here, word", [
-    ("2.9.1", "older than 2.11.0"), ("2.10.0+cu128", "older than 2.11.0"),
-    ("2.13.1", "newer than 2.13.0"), ("3.0.0rc1", "newer than 2.13.0"),
-])
+@pytest.mark.parametrize(
+    "here, word",
+    [
+        ("2.9.1", "older than 2.11.0"),
+        ("2.10.0+cu128", "older than 2.11.0"),
+        ("2.13.1", "newer than 2.13.0"),
+        ("3.0.0rc1", "newer than 2.13.0"),
+    ],
+)
 def test_what_does_not_fit_is_named(said, here, word):
     line, fit, _ = said(torch=here)
     assert line.startswith(f"torch {here}: {word}")

@@ -24,31 +24,28 @@ MDP = exact.TokenMDP.enumerate(4, 3, paid, eos_id=0)
 def token_reward(completions, mask, targets):
     rewards = np.zeros(mask.shape)
     for b, t in np.argwhere(mask > 0):
-        rewards[b, t] = PAID[tuple(completions[b, :t + 1].tolist())]
+        rewards[b, t] = PAID[tuple(completions[b, : t + 1].tolist())]
     return rewards
 
 
 def trainer_of(fw, limit_ends=True, dtype="float64", **settings):
     env = envs.BatchedEnvironment(
-        [[1]], [[1]], token_reward, 4, eos_id=0, max_length=3,
-        limit_ends=limit_ends,
+        [[1]], [[1]], token_reward, 4, eos_id=0, max_length=3, limit_ends=limit_ends
     )
     networks = [
-        fw.models.LSTMPolicy(4, 8, 16, seed=seed, dtype=dtype)
-        for seed in (2, 3)
+        fw.models.LSTMPolicy(4, 8, 16, seed=seed, dtype=dtype) for seed in (2, 3)
     ]
     settings = {"steps": 6, "batch_size": 16} | settings
     return fw.dqn.DQNTrainer(*networks, env, DQNConfig(**settings))
 
 
 def table(fw, network):
-    return exact.policy_logits(
-        MDP, lambda prefixes: last_logits(fw, network, prefixes)
-    )
+    return exact.policy_logits(MDP, lambda prefixes: last_logits(fw, network, prefixes))
 
 
 SETTINGS = {
-    "double": {}, "plain": {"double": False, "target_every": 5},
+    "double": {},
+    "plain": {"double": False, "target_every": 5},
     "soft": {"double": False, "alpha": 0.4, "gamma": 0.9},
 }
 
@@ -96,10 +93,13 @@ def test_targets_by_hand(fw, settings, limit_ends):
     trainer.train(3, progress=False)
     # Another target network, whose best tokens are not the policy's.
     other = fw.models.LSTMPolicy(4, 8, 16, seed=5, dtype="float64")
-    fw.checkpoints.set_weights(trainer.target, {
-        name: 3 * weight
-        for name, weight in fw.checkpoints.get_weights(other).items()
-    })
+    fw.checkpoints.set_weights(
+        trainer.target,
+        {
+            name: 3 * weight
+            for name, weight in fw.checkpoints.get_weights(other).items()
+        },
+    )
     config, batch = trainer.config, trainer.batch
     found = trainer.targets(batch)
     cut_off = 0
@@ -110,12 +110,10 @@ def test_targets_by_hand(fw, settings, limit_ends):
     for b, text in enumerate(batch.completions.tolist()):
         length = int(batch.mask[b].sum())
         for t in range(length):
-            prefix = text[:t + 1]
+            prefix = text[: t + 1]
             after = q(trainer.target, prefix)
             if config.alpha:
-                value = config.alpha * np.log(
-                    np.exp(after / config.alpha).sum()
-                )
+                value = config.alpha * np.log(np.exp(after / config.alpha).sum())
             elif config.double:
                 value = after[q(trainer.policy, prefix).argmax()]
             else:
@@ -150,7 +148,11 @@ def test_the_target_network_waits(fw):
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_learns_the_exact_values(fw):
     trainer = trainer_of(
-        fw, dtype="float32", steps=100, batch_size=64, learning_rate=0.01,
+        fw,
+        dtype="float32",
+        steps=100,
+        batch_size=64,
+        learning_rate=0.01,
         epsilon_final=0.5,
     )
     trainer.train(progress=False)
@@ -165,15 +167,18 @@ def test_learns_the_best_policy_with_an_entropy_bonus():
     """softmax(Q / alpha) has nearly the most of J + alpha H."""
     fw, alpha = BOTH[0], 0.3
     trainer = trainer_of(
-        fw, dtype="float32", steps=100, batch_size=64, learning_rate=0.01,
-        alpha=alpha, double=False,
+        fw,
+        dtype="float32",
+        steps=100,
+        batch_size=64,
+        learning_rate=0.01,
+        alpha=alpha,
+        double=False,
     )
     trainer.train(progress=False)
     logits = table(fw, trainer.policy) / alpha
     found = exact.objective(MDP, logits) + alpha * exact.entropy(MDP, logits)
-    best = exact.back_up(
-        MDP, lambda q, level: returns.state_values(q, alpha)
-    )[0][0]
+    best = exact.back_up(MDP, lambda q, level: returns.state_values(q, alpha))[0][0]
     assert best - 0.03 < found <= best
 
 
@@ -184,9 +189,9 @@ def test_the_gradient_of_the_loss(fw):
     q, targets = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 3))
     tokens, mask = rng.integers(0, 4, (2, 3)), np.ones((2, 3))
     mask[1, 1:] = 0
-    value, (gradient,) = fw.grad(lambda x: fw.losses.q_loss(
-        x, *map(fw.tensor, (tokens, targets, mask))
-    ), q)
+    value, (gradient,) = fw.grad(
+        lambda x: fw.losses.q_loss(x, *map(fw.tensor, (tokens, targets, mask))), q
+    )
     chosen = np.take_along_axis(q, tokens[..., None], -1)[..., 0]
     error = (chosen - targets) * mask
     assert value == pytest.approx((error**2).sum() / 2 / 4)
@@ -201,13 +206,10 @@ def test_the_gradient_of_the_loss(fw):
 def test_wrong_arguments_are_named(fw):
     trainer = trainer_of(fw)
     with pytest.raises(ValueError, match="^target: expected another"):
-        fw.dqn.DQNTrainer(
-            trainer.policy, trainer.policy, trainer.env, trainer.config
-        )
+        fw.dqn.DQNTrainer(trainer.policy, trainer.policy, trainer.env, trainer.config)
     with pytest.raises(ValueError, match="^target: expected .* 4 tokens"):
         fw.dqn.DQNTrainer(
-            trainer.policy, fw.models.LSTMPolicy(5, 8, 16), trainer.env,
-            trainer.config,
+            trainer.policy, fw.models.LSTMPolicy(5, 8, 16), trainer.env, trainer.config
         )
     trainer.step()
     batch = trainer.batch
@@ -216,11 +218,21 @@ def test_wrong_arguments_are_named(fw):
         trainer.update(batch)
 
 
-@pytest.mark.parametrize("name, value", [
-    ("steps", 0), ("updates", 0), ("target_every", 0), ("gamma", 1.5),
-    ("epsilon", -0.1), ("epsilon_final", 2.0), ("learning_rate", 0.0),
-    ("alpha", -1.0), ("alpha", float("nan")), ("buffer_batches", 0),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("steps", 0),
+        ("updates", 0),
+        ("target_every", 0),
+        ("gamma", 1.5),
+        ("epsilon", -0.1),
+        ("epsilon_final", 2.0),
+        ("learning_rate", 0.0),
+        ("alpha", -1.0),
+        ("alpha", float("nan")),
+        ("buffer_batches", 0),
+    ],
+)
 def test_bad_settings_are_named(name, value):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         DQNConfig(double=False, **{name: value})
@@ -242,8 +254,8 @@ def test_the_batch_of_a_failed_update_is_kept(tmp_path):
     with pytest.raises(FloatingPointError, match="step 2") as caught:
         trainer.train(progress=False, path=path)
     arrays, about = weights.read(f"{path}.failed")
-    assert about["step"] == 2 and "run.safetensors.failed" in (
-        caught.value.__notes__[0]
+    assert (
+        about["step"] == 2 and "run.safetensors.failed" in (caught.value.__notes__[0])
     )
     assert Rollout(**arrays).rewards.max() == 1e200
     assert trainer.batch.rewards.max() < 1e200

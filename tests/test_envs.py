@@ -99,8 +99,10 @@ def test_document_000_pays_every_token_of_its_vocabulary():
 
 def test_lm_environment_by_hand():
     # The target is 3 4 3; the text 3 9 3 is right at two of its places.
-    for reward, expected in [("difference", [1 / 3, 0, 1 / 3]),
-                             ("similarity", [1 / 3, 1 / 3, 2 / 3])]:
+    for reward, expected in [
+        ("difference", [1 / 3, 0, 1 / 3]),
+        ("similarity", [1 / 3, 1 / 3, 2 / 3]),
+    ]:
         env = LMEnvironment([7, 8], [3, 4, 3], 10, reward)
         rewards, ends, observation = play(env, [3, 9, 3])
         assert_allclose(rewards, expected)
@@ -110,8 +112,7 @@ def test_lm_environment_by_hand():
 
 def test_document_001_pays_a_mistake_more_the_later_it_is_made():
     env = LMEnvironment([7], [3, 4, 5], 10, "similarity")
-    totals = [sum(play(env, text)[0]) for text in
-              ([9, 4, 5], [3, 9, 5], [3, 4, 9])]
+    totals = [sum(play(env, text)[0]) for text in ([9, 4, 5], [3, 9, 5], [3, 4, 9])]
     assert_allclose(totals, [3 / 3, 4 / 3, 5 / 3])
 
 
@@ -122,8 +123,10 @@ def test_text_generation_env_by_hand():
     assert env.reset(options={"row": 1})[0].tolist() == [4, 5, 0, 0, 0]
     for reward, texts in {
         # Against the whole target: distances 3 2 1 0 and 2 1 1 2.
-        "similarity": ([1 / 3 - 1 / 4, 1 / 2 - 1 / 3, 1 - 1 / 2],
-                       [1 / 2 - 1 / 3, 0, 1 / 3 - 1 / 2]),
+        "similarity": (
+            [1 / 3 - 1 / 4, 1 / 2 - 1 / 3, 1 - 1 / 2],
+            [1 / 2 - 1 / 3, 0, 1 / 3 - 1 / 2],
+        ),
         # With the best ending: 0 0 0 0 and 0 0 1 2 (c c EOS would have 1).
         "regret": ([0, 0, 0], [0, -1 / 2, -1 / 2]),
     }.items():
@@ -166,10 +169,12 @@ def test_step_pays_what_the_batch_pays(name, data):
     # The right token in about two of three places, else any.
     right = st.sampled_from(sorted(set(batch.targets[row].tolist())))
     token = st.one_of(right, right, st.integers(0, batch.vocab_size - 1))
-    tokens = np.array([
-        data.draw(st.one_of(st.just(wanted), token))
-        for wanted in batch.targets[row].tolist()
-    ])
+    tokens = np.array(
+        [
+            data.draw(st.one_of(st.just(wanted), token))
+            for wanted in batch.targets[row].tolist()
+        ]
+    )
     ends = np.flatnonzero(tokens == env.eos_id)
     length = ends[0] + 1 if len(ends) else len(tokens)
     mask = (np.arange(len(tokens)) < length).astype(float)[None]
@@ -195,8 +200,11 @@ def test_batched_form(env):
     total = batch.rewards(targets, targets != 0, rows).sum(axis=1)
     length = (targets != 0).sum(axis=1)
     expected = {
-        "position": 1.0, "indicator": length, "difference": 1.0,
-        "similarity": (length + 1) / 2, "regret": 0.0,
+        "position": 1.0,
+        "indicator": length,
+        "difference": 1.0,
+        "similarity": (length + 1) / 2,
+        "regret": 0.0,
     }[env.reward]
     if isinstance(env, TextGenerationEnv) and env.reward == "similarity":
         expected = 1 - 1 / (1 + length)
@@ -235,42 +243,51 @@ def test_steps_out_of_place(env):
         env.step(3)
 
 
-@pytest.mark.parametrize("name, make", {
-    "text: expected at least one": lambda: TextEnvironment(""),
-    "text: '世' is not in": lambda: TextEnvironment(
-        "世", CharTokenizer(["好"])),
-    "reward: expected one of .'position": lambda: TextEnvironment(
-        reward="difference"),
-    "reward: expected one of .'diff": lambda: LMEnvironment(
-        [1], [3], 5, "position"),
-    "reward: expected one of .'regret'": lambda: TextGenerationEnv(
-        reward="position"),
-    "render_mode: expected": lambda: TextEnvironment(render_mode="human"),
-    "input_seq: expected .N": lambda: LMEnvironment([], [3], 5),
-    "input_seq: .* in .0, 5.": lambda: LMEnvironment([5], [3], 5),
-    "target_seq: .* in .0, 5.": lambda: LMEnvironment([1], [-1], 5),
-    "target_seq: expected integers": lambda: LMEnvironment([1], [1.5], 5),
-    "target_seq: expected no 0": lambda: LMEnvironment([1], [3, 0], 5),
-    "vocab_size: expected at least 1": lambda: LMEnvironment([1], [3], 0),
-    "prompts: expected a list of texts": lambda: TextGenerationEnv(
-        ["a", ""], ["b", "c"]),
-    "prompts: .* texts, none empty, got 'a b'": lambda: TextGenerationEnv(
-        "a b", ["c"]),
-    "targets: .* texts, none empty, got None": lambda: TextGenerationEnv(
-        ["a"]),
-    "targets: expected 2 texts": lambda: TextGenerationEnv(["a", "b"], ["c"]),
-}.items())
+@pytest.mark.parametrize(
+    "name, make",
+    {
+        "text: expected at least one": lambda: TextEnvironment(""),
+        "text: '世' is not in": lambda: TextEnvironment("世", CharTokenizer(["好"])),
+        "reward: expected one of .'position": lambda: TextEnvironment(
+            reward="difference"
+        ),
+        "reward: expected one of .'diff": lambda: LMEnvironment(
+            [1], [3], 5, "position"
+        ),
+        "reward: expected one of .'regret'": lambda: TextGenerationEnv(
+            reward="position"
+        ),
+        "render_mode: expected": lambda: TextEnvironment(render_mode="human"),
+        "input_seq: expected .N": lambda: LMEnvironment([], [3], 5),
+        "input_seq: .* in .0, 5.": lambda: LMEnvironment([5], [3], 5),
+        "target_seq: .* in .0, 5.": lambda: LMEnvironment([1], [-1], 5),
+        "target_seq: expected integers": lambda: LMEnvironment([1], [1.5], 5),
+        "target_seq: expected no 0": lambda: LMEnvironment([1], [3, 0], 5),
+        "vocab_size: expected at least 1": lambda: LMEnvironment([1], [3], 0),
+        "prompts: expected a list of texts": lambda: TextGenerationEnv(
+            ["a", ""], ["b", "c"]
+        ),
+        "prompts: .* texts, none empty, got 'a b'": lambda: TextGenerationEnv(
+            "a b", ["c"]
+        ),
+        "targets: .* texts, none empty, got None": lambda: TextGenerationEnv(["a"]),
+        "targets: expected 2 texts": lambda: TextGenerationEnv(["a", "b"], ["c"]),
+    }.items(),
+)
 def test_bad_tasks_are_named(name, make):
     with pytest.raises(ValueError, match=f"^{name}"):
         make()
 
 
 def test_bad_batches_are_named():
-    def make(prompts=((3, 4),), targets=((3, 4),), reward=token_position_match,
-             vocab_size=5, **options):
-        return BatchedEnvironment(
-            prompts, targets, reward, vocab_size, **options
-        )
+    def make(
+        prompts=((3, 4),),
+        targets=((3, 4),),
+        reward=token_position_match,
+        vocab_size=5,
+        **options,
+    ):
+        return BatchedEnvironment(prompts, targets, reward, vocab_size, **options)
 
     for message, options in [
         ("prompts: expected .N", {"prompts": [[]]}),
@@ -303,8 +320,7 @@ def test_the_length_need_not_be_the_targets():
 
     prompts = [[3, 4], [0, 4]]
     env = BatchedEnvironment(
-        prompts, prompts, reward, 5, prompt_mask=[[1, 1], [0, 1]],
-        max_length=3,
+        prompts, prompts, reward, 5, prompt_mask=[[1, 1], [0, 1]], max_length=3
     )
     assert env.max_length == 3
     np.testing.assert_array_equal(env.prompt_mask, [[1.0, 1.0], [0.0, 1.0]])
@@ -323,9 +339,8 @@ def test_a_limit_that_ends_a_text():
     mask = np.array([[1, 1, 0], [1, 1, 1], [1, 1, 1]])
     for ends, ended in (
         ({"eos_id": 1}, [True, False, True]),
-        ({"eos_id": 1, "limit_ends": True}, [True] * 3), ({}, [True] * 3),
+        ({"eos_id": 1, "limit_ends": True}, [True] * 3),
+        ({}, [True] * 3),
     ):
-        env = BatchedEnvironment(
-            [[1]], [[2]], token_exact_match, 3, **ends
-        )
+        env = BatchedEnvironment([[1]], [[2]], token_exact_match, 3, **ends)
         assert env.terminated(completions, mask).tolist() == ended

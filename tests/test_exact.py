@@ -44,9 +44,9 @@ def finite_differences(function, logits, step=1e-5):
     for index in np.ndindex(logits.shape):
         shift = np.zeros_like(logits)
         shift[index] = step
-        gradient[index] = (
-            function(logits + shift) - function(logits - shift)
-        ) / (2 * step)
+        gradient[index] = (function(logits + shift) - function(logits - shift)) / (
+            2 * step
+        )
     return gradient
 
 
@@ -204,8 +204,7 @@ def test_occupancy_counts_visits(problem):
     mdp, logits = problem
     probs = exact.probabilities(mdp, logits)
     counted = [
-        probs[(mdp.visits == s).any(axis=1)].sum()
-        for s in range(len(mdp.states))
+        probs[(mdp.visits == s).any(axis=1)].sum() for s in range(len(mdp.states))
     ]
     assert_allclose(exact.occupancy(mdp, logits), counted, **TIGHT)
 
@@ -409,9 +408,7 @@ def test_dropping_the_discount_of_late_states_is_another_direction():
     assert abs(mean - gradient).max() > 1e-2
 
 
-def test_k1_as_a_loss_has_no_gradient_and_as_a_reward_has_the_right_one(
-    problem,
-):
+def test_k1_as_a_loss_has_no_gradient_and_as_a_reward_has_the_right_one(problem):
     mdp, logits = problem
     ref = np.random.default_rng(5).normal(size=logits.shape)
     # Differentiating the sampled log π - log π_ref leaves ∇ log π alone.
@@ -472,13 +469,9 @@ def test_leave_one_out_is_unbiased_and_the_batch_mean_is_not(batch_size):
             mean = (r.sum() - r) / (batch_size - 1)
         return np.tensordot(r - mean, scores[rows], axes=1) / batch_size
 
-    mean, _ = exact.batch_moments(
-        probs, lambda rows: estimate(rows, True), batch_size
-    )
+    mean, _ = exact.batch_moments(probs, lambda rows: estimate(rows, True), batch_size)
     assert_allclose(mean, gradient, **TIGHT)
-    mean, _ = exact.batch_moments(
-        probs, lambda rows: estimate(rows, False), batch_size
-    )
+    mean, _ = exact.batch_moments(probs, lambda rows: estimate(rows, False), batch_size)
     assert_allclose(mean, (1 - 1 / batch_size) * gradient, **TIGHT)
 
 

@@ -12,16 +12,31 @@ from core import hub
 from core.settings import BERTConfig, GPTConfig
 from core.text import ByteBPETokenizer, CharTokenizer
 
-GPT2 = {"model_type": "gpt2", "vocab_size": 5, "n_positions": 4, "n_embd": 2,
-        "n_layer": 1, "n_head": 1}
-BERT = {"model_type": "bert", "architectures": ["BertForTokenClassification"],
-        "vocab_size": 5, "hidden_size": 2, "num_hidden_layers": 1,
-        "num_attention_heads": 1, "intermediate_size": 3,
-        "max_position_embeddings": 4, "type_vocab_size": 2}
+GPT2 = {
+    "model_type": "gpt2",
+    "vocab_size": 5,
+    "n_positions": 4,
+    "n_embd": 2,
+    "n_layer": 1,
+    "n_head": 1,
+}
+BERT = {
+    "model_type": "bert",
+    "architectures": ["BertForTokenClassification"],
+    "vocab_size": 5,
+    "hidden_size": 2,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "intermediate_size": 3,
+    "max_position_embeddings": 4,
+    "type_vocab_size": 2,
+}
 CONFIG = GPTConfig(5, n_positions=4, n_embd=2, n_layer=1, n_head=1)
 # The reader does not care how many weights a model has.
-WEIGHTS = {"transformer.wte.weight": np.ones((5, 2), np.float32),
-           "value_head.bias": np.ones(1, np.float32)}
+WEIGHTS = {
+    "transformer.wte.weight": np.ones((5, 2), np.float32),
+    "value_head.bias": np.ones(1, np.float32),
+}
 SHAPES = {name: array.shape for name, array in WEIGHTS.items()}
 
 
@@ -52,11 +67,14 @@ def test_a_name_goes_through_the_hub(tmp_path, monkeypatch):
     assert {"config.json", "tokenizer.json"} < set(asked["gpt2"])
 
 
-@pytest.mark.parametrize("error", [
-    huggingface_hub.errors.LocalEntryNotFoundError("no network\nmore"),
-    huggingface_hub.errors.HFValidationError("no network"),
-    ConnectionError("no network"),
-])
+@pytest.mark.parametrize(
+    "error",
+    [
+        huggingface_hub.errors.LocalEntryNotFoundError("no network\nmore"),
+        huggingface_hub.errors.HFValidationError("no network"),
+        ConnectionError("no network"),
+    ],
+)
 def test_without_a_network_the_error_says_what_to_put_where(
     tmp_path, monkeypatch, error
 ):
@@ -75,35 +93,63 @@ def test_without_a_network_the_error_says_what_to_put_where(
 
 def test_config_of_the_published_gpt2(tmp_path):
     """Its config.json as it stands on the hub, but for the lengths."""
-    put(tmp_path, {
-        "activation_function": "gelu_new", "architectures": [
-            "GPT2LMHeadModel"], "attn_pdrop": 0.1, "bos_token_id": 50256,
-        "embd_pdrop": 0.1, "eos_token_id": 50256, "initializer_range": 0.02,
-        "layer_norm_epsilon": 1e-05, "model_type": "gpt2", "n_ctx": 1024,
-        "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024,
-        "resid_pdrop": 0.1, "summary_activation": None,
-        "summary_first_dropout": 0.1, "summary_proj_to_labels": True,
-        "summary_type": "cls_index", "summary_use_proj": True,
-        "task_specific_params": {"text-generation": {"do_sample": True}},
-        "vocab_size": 50257,
-    })
+    put(
+        tmp_path,
+        {
+            "activation_function": "gelu_new",
+            "architectures": ["GPT2LMHeadModel"],
+            "attn_pdrop": 0.1,
+            "bos_token_id": 50256,
+            "embd_pdrop": 0.1,
+            "eos_token_id": 50256,
+            "initializer_range": 0.02,
+            "layer_norm_epsilon": 1e-05,
+            "model_type": "gpt2",
+            "n_ctx": 1024,
+            "n_embd": 768,
+            "n_head": 12,
+            "n_layer": 12,
+            "n_positions": 1024,
+            "resid_pdrop": 0.1,
+            "summary_activation": None,
+            "summary_first_dropout": 0.1,
+            "summary_proj_to_labels": True,
+            "summary_type": "cls_index",
+            "summary_use_proj": True,
+            "task_specific_params": {"text-generation": {"do_sample": True}},
+            "vocab_size": 50257,
+        },
+    )
     assert hub.read_config(tmp_path) == GPTConfig(
         50257, 1024, 768, 12, 12, bos_token_id=50256, eos_token_id=50256
     )
 
 
 def test_config_of_the_published_bert(tmp_path):
-    put(tmp_path, {
-        "architectures": ["BertForMaskedLM"], "gradient_checkpointing": False,
-        "attention_probs_dropout_prob": 0.1, "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1, "hidden_size": 768,
-        "initializer_range": 0.02, "intermediate_size": 3072,
-        "layer_norm_eps": 1e-12, "max_position_embeddings": 512,
-        "model_type": "bert", "num_attention_heads": 12,
-        "num_hidden_layers": 12, "pad_token_id": 0, "type_vocab_size": 2,
-        "position_embedding_type": "absolute", "use_cache": True,
-        "transformers_version": "4.6.0.dev0", "vocab_size": 30522,
-    })
+    put(
+        tmp_path,
+        {
+            "architectures": ["BertForMaskedLM"],
+            "gradient_checkpointing": False,
+            "attention_probs_dropout_prob": 0.1,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": 0.1,
+            "hidden_size": 768,
+            "initializer_range": 0.02,
+            "intermediate_size": 3072,
+            "layer_norm_eps": 1e-12,
+            "max_position_embeddings": 512,
+            "model_type": "bert",
+            "num_attention_heads": 12,
+            "num_hidden_layers": 12,
+            "pad_token_id": 0,
+            "type_vocab_size": 2,
+            "position_embedding_type": "absolute",
+            "use_cache": True,
+            "transformers_version": "4.6.0.dev0",
+            "vocab_size": 30522,
+        },
+    )
     assert hub.read_config(tmp_path) == BERTConfig(
         30522, 768, 12, 12, 3072, 512, 2, 1e-12, 0, "masked", 2
     )
@@ -125,66 +171,73 @@ def test_labels_are_counted(tmp_path):
     assert hub.read_config(tmp_path).num_labels == 4
 
 
-@pytest.mark.parametrize("options, message", [
-    (GPT2 | {"activation_function": "relu"}, "activation_function: .*relu"),
-    (GPT2 | {"scale_attn_weights": False}, "scale_attn_weights: "),
-    (GPT2 | {"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx: "),
-    (GPT2 | {"add_cross_attention": True}, "add_cross_attention: "),
-    (GPT2 | {"tie_word_embeddings": False}, "tie_word_embeddings: "),
-    (BERT | {"hidden_act": "gelu_new"}, "hidden_act: expected 'gelu' in .*js"),
-    (BERT | {"position_embedding_type": "relative_key"}, "position_embedd"),
-    (BERT | {"is_decoder": True}, "is_decoder: "),
-    (BERT | {"architectures": ["BertForQuestionAnswering"]}, "head: expec"),
-    (GPT2 | {"n_embd": "2"}, "(?s)n_embd.* expected int, .*config.json"),
-    (GPT2 | {"n_embd": 2.0}, "(?s)n_embd.* expected int, got float"),
-    (GPT2 | {"n_layer": None}, "(?s)n_layer.* expected int, got NoneType"),
-    (GPT2 | {"eos_token_id": 2.5}, "(?s)eos_token_id.*got float"),
-    (GPT2 | {"layer_norm_epsilon": "1"}, "(?s)layer_norm_eps.*got str"),
-    (BERT | {"id2label": ["a"]}, "config.json"),
-    (BERT | {"id2label": {}}, "num_labels: expected at least 1"),
-    (GPT2 | {"n_head": 3}, "n_head: expected a divisor.*config.json"),
-    (BERT | {"vocab_size": 0}, "vocab_size: .*config.json"),
-    ([], "config.json: expected an object"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (GPT2 | {"activation_function": "relu"}, "activation_function: .*relu"),
+        (GPT2 | {"scale_attn_weights": False}, "scale_attn_weights: "),
+        (GPT2 | {"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx: "),
+        (GPT2 | {"add_cross_attention": True}, "add_cross_attention: "),
+        (GPT2 | {"tie_word_embeddings": False}, "tie_word_embeddings: "),
+        (BERT | {"hidden_act": "gelu_new"}, "hidden_act: expected 'gelu' in .*js"),
+        (BERT | {"position_embedding_type": "relative_key"}, "position_embedd"),
+        (BERT | {"is_decoder": True}, "is_decoder: "),
+        (BERT | {"architectures": ["BertForQuestionAnswering"]}, "head: expec"),
+        (GPT2 | {"n_embd": "2"}, "(?s)n_embd.* expected int, .*config.json"),
+        (GPT2 | {"n_embd": 2.0}, "(?s)n_embd.* expected int, got float"),
+        (GPT2 | {"n_layer": None}, "(?s)n_layer.* expected int, got NoneType"),
+        (GPT2 | {"eos_token_id": 2.5}, "(?s)eos_token_id.*got float"),
+        (GPT2 | {"layer_norm_epsilon": "1"}, "(?s)layer_norm_eps.*got str"),
+        (BERT | {"id2label": ["a"]}, "config.json"),
+        (BERT | {"id2label": {}}, "num_labels: expected at least 1"),
+        (GPT2 | {"n_head": 3}, "n_head: expected a divisor.*config.json"),
+        (BERT | {"vocab_size": 0}, "vocab_size: .*config.json"),
+        ([], "config.json: expected an object"),
+    ],
+)
 def test_what_core_does_not_compute_is_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         hub.read_config(put(tmp_path, options))
 
 
-@pytest.mark.parametrize("kind, name", [
-    ("gpt2", name) for name in GPT2 if name != "model_type"
-] + [
-    ("bert", name) for name in BERT
-    if name not in ("model_type", "architectures")
-])
+@pytest.mark.parametrize(
+    "kind, name",
+    [("gpt2", name) for name in GPT2 if name != "model_type"]
+    + [("bert", name) for name in BERT if name not in ("model_type", "architectures")],
+)
 def test_a_size_left_out_is_not_the_published_models(tmp_path, kind, name):
-    options = {k: v for k, v in (GPT2 if kind == "gpt2" else BERT).items()
-               if k != name}
+    options = {k: v for k, v in (GPT2 if kind == "gpt2" else BERT).items() if k != name}
     with pytest.raises(ValueError, match=f"(?s){name}.* expected int, got No"):
         hub.read_config(put(tmp_path, options))
 
 
 def test_other_names_of_a_size_are_read(tmp_path):
     """transformers reads a GPT-2's hidden_size as its n_embd."""
-    options = {name: GPT2[name] for name in (
-        "model_type", "vocab_size", "n_layer", "n_head")}
-    assert hub.read_config(put(tmp_path, options | {
-        "hidden_size": 2, "max_position_embeddings": 4})) == CONFIG
+    options = {
+        name: GPT2[name] for name in ("model_type", "vocab_size", "n_layer", "n_head")
+    }
+    assert (
+        hub.read_config(
+            put(tmp_path, options | {"hidden_size": 2, "max_position_embeddings": 4})
+        )
+        == CONFIG
+    )
 
 
-@pytest.mark.parametrize("told, wanted", [
-    ({}, (None, None, None)),  # not the 50256 of the published GPT-2
-    ({"bos_token_id": 50256, "eos_token_id": 50256}, (None, None, None)),
-    ({"eos_token_id": [2, 3], "bos_token_id": 1}, (None, 1, 2)),
-    ({"eos_token_id": []}, (None, None, None)),
-    ({"pad_token_id": -1, "eos_token_id": 4}, (None, None, 4)),
-    ({"pad_token_id": 0, "eos_token_id": 5}, (0, None, None)),
-])
+@pytest.mark.parametrize(
+    "told, wanted",
+    [
+        ({}, (None, None, None)),  # not the 50256 of the published GPT-2
+        ({"bos_token_id": 50256, "eos_token_id": 50256}, (None, None, None)),
+        ({"eos_token_id": [2, 3], "bos_token_id": 1}, (None, 1, 2)),
+        ({"eos_token_id": []}, (None, None, None)),
+        ({"pad_token_id": -1, "eos_token_id": 4}, (None, None, 4)),
+        ({"pad_token_id": 0, "eos_token_id": 5}, (0, None, None)),
+    ],
+)
 def test_ids_that_the_model_does_not_have_are_none(tmp_path, told, wanted):
     found = hub.read_config(put(tmp_path, GPT2 | told))
-    assert (found.pad_token_id, found.bos_token_id, found.eos_token_id) == (
-        wanted
-    )
+    assert (found.pad_token_id, found.bos_token_id, found.eos_token_id) == (wanted)
 
 
 def test_config_of_other_models_is_left_as_it_is(tmp_path):
@@ -201,8 +254,9 @@ def test_missing_and_broken_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="config.json: not JSON"):
         hub.read_config(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickled")
-    with pytest.raises(FileNotFoundError, match="safetensors does not exist.*"
-                                                "are not read"):
+    with pytest.raises(
+        FileNotFoundError, match="safetensors does not exist.*are not read"
+    ):
         hub.read_weights(tmp_path, CONFIG, SHAPES)
     put(tmp_path, GPT2, WEIGHTS)
     path = tmp_path / "model.safetensors"
@@ -211,13 +265,16 @@ def test_missing_and_broken_files_are_named(tmp_path):
         hub.read_weights(tmp_path, CONFIG, SHAPES)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"transformer.wte.weight": np.ones((2, 5))}, r"expected shape \(5, 2\)"),
-    ({"other": np.ones(1)}, "extra other"),
-    ({"transformer.wte.weight": None}, "missing transformer.wte.weight"),
-    ({"transformer.wte.weight": np.full((5, 2), np.nan)}, "wte.* not finite"),
-    ({"lm_head.weight": np.zeros((5, 2))}, "lm_head.weight: .*same numbers"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"transformer.wte.weight": np.ones((2, 5))}, r"expected shape \(5, 2\)"),
+        ({"other": np.ones(1)}, "extra other"),
+        ({"transformer.wte.weight": None}, "missing transformer.wte.weight"),
+        ({"transformer.wte.weight": np.full((5, 2), np.nan)}, "wte.* not finite"),
+        ({"lm_head.weight": np.zeros((5, 2))}, "lm_head.weight: .*same numbers"),
+    ],
+)
 def test_weights_that_do_not_fit_are_named(tmp_path, change, message):
     arrays = {k: v for k, v in (WEIGHTS | change).items() if v is not None}
     with pytest.raises(ValueError, match=message) as caught:
@@ -228,11 +285,16 @@ def test_weights_that_do_not_fit_are_named(tmp_path, change, message):
 def test_half_precision_and_the_tied_name_are_read(tmp_path):
     for kind in (np.float16, ml_dtypes.bfloat16):
         table = np.array([[1, -1.5]] * 5).astype(kind)
-        put(tmp_path, GPT2, {
-            "wte.weight": table, "lm_head.weight": table,
-            "h.0.attn.bias": np.ones((1, 1, 4, 4), np.uint8),
-            "h.0.attn.masked_bias": np.array(-1e4, np.float32),
-        })
+        put(
+            tmp_path,
+            GPT2,
+            {
+                "wte.weight": table,
+                "lm_head.weight": table,
+                "h.0.attn.bias": np.ones((1, 1, 4, 4), np.uint8),
+                "h.0.attn.masked_bias": np.array(-1e4, np.float32),
+            },
+        )
         found = hub.read_weights(tmp_path, CONFIG, SHAPES)
         assert list(found) == ["transformer.wte.weight"]
         array = found["transformer.wte.weight"]
@@ -242,13 +304,22 @@ def test_half_precision_and_the_tied_name_are_read(tmp_path):
 
 def test_weights_in_several_files(tmp_path):
     put(tmp_path, GPT2)
-    save_file({"wte.weight": WEIGHTS["transformer.wte.weight"]},
-              tmp_path / "model-1.safetensors")
+    save_file(
+        {"wte.weight": WEIGHTS["transformer.wte.weight"]},
+        tmp_path / "model-1.safetensors",
+    )
     save_file({"value_head.bias": np.ones(1)}, tmp_path / "b.safetensors")
     index = tmp_path / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": {
-        "wte.weight": "model-1.safetensors", "value_head.bias": "b.safetensors"
-    }}))
+    index.write_text(
+        json.dumps(
+            {
+                "weight_map": {
+                    "wte.weight": "model-1.safetensors",
+                    "value_head.bias": "b.safetensors",
+                }
+            }
+        )
+    )
     shapes = SHAPES
     # A value head stands in its own file; elsewhere it is one name too many.
     with pytest.raises(ValueError, match="extra value_head.bias"):
@@ -256,9 +327,7 @@ def test_weights_in_several_files(tmp_path):
     (tmp_path / "b.safetensors").rename(tmp_path / "value_head.safetensors")
     with pytest.raises(FileNotFoundError, match="b.safetensors does not exis"):
         hub.read_weights(tmp_path, CONFIG, shapes)
-    index.write_text(json.dumps({"weight_map": {
-        "wte.weight": "model-1.safetensors"
-    }}))
+    index.write_text(json.dumps({"weight_map": {"wte.weight": "model-1.safetensors"}}))
     assert set(hub.read_weights(tmp_path, CONFIG, shapes)) == set(shapes)
     index.write_text(json.dumps({"weight_map": {"a": "../model.safetensors"}}))
     with pytest.raises(ValueError, match="expected plain names"):
@@ -273,7 +342,9 @@ def test_what_is_written_is_read(tmp_path):
     for name, array in WEIGHTS.items():
         np.testing.assert_array_equal(found[name], array)
     assert sorted(p.name for p in folder.iterdir()) == [
-        "config.json", "model.safetensors", "value_head.safetensors"
+        "config.json",
+        "model.safetensors",
+        "value_head.safetensors",
     ]
     config = BERTConfig(5, head="sequence", num_labels=3)
     hub.write(folder, config, WEIGHTS)

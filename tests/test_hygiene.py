@@ -27,15 +27,16 @@ def masked_losses(fw):
             ratio = losses.policy_ratio(x, old, mask, level)
             gain = losses.clipped_surrogate(ratio, adv, 0.2, 0.2)
             return -losses.aggregate(gain, mask, how, length)
+
         return loss
 
     return {
-        "policy gradient":
-            lambda x, mask: losses.policy_gradient_loss(x, adv, mask),
+        "policy gradient": lambda x, mask: losses.policy_gradient_loss(x, adv, mask),
         "entropy": losses.entropy_loss,
         "value": lambda x, mask: losses.value_loss(x, adv, mask),
-        "clipped value":
-            lambda x, mask: losses.clipped_value_loss(x, old, adv, mask, 0.1),
+        "clipped value": lambda x, mask: losses.clipped_value_loss(
+            x, old, adv, mask, 0.1
+        ),
         "cross-entropy": losses.cross_entropy_loss,
         "q": lambda x, mask: losses.q_loss(
             x[..., None] * fw.tensor(np.array([1.0, 2.0])), tokens, adv, mask
@@ -81,25 +82,28 @@ def test_a_group_of_one_has_no_baseline():
 
 def environment(paid, max_length=3, **settings):
     return envs.BatchedEnvironment(
-        [[1], [2]], [[1], [2]],
-        lambda completions, mask, targets: paid(completions, mask), 4,
-        max_length=max_length, **settings,
+        [[1], [2]],
+        [[1], [2]],
+        lambda completions, mask, targets: paid(completions, mask),
+        4,
+        max_length=max_length,
+        **settings,
     )
 
 
 def trainer_of(fw, name, env, **settings):
     """A trainer with an algorithm's own settings."""
     models = fw.models
-    config = PolicyGradientConfig(**{
-        "algorithm": ALGORITHMS[name], "batch_size": 16, "warmup_steps": 0,
-    } | TRAINING.get(name, {}) | settings)
+    config = PolicyGradientConfig(
+        **{"algorithm": ALGORITHMS[name], "batch_size": 16, "warmup_steps": 0}
+        | TRAINING.get(name, {})
+        | settings
+    )
     policy, reference = (
-        models.LSTMPolicy(4, 4, 8, seed=seed, dtype="float64")
-        for seed in (0, 1)
+        models.LSTMPolicy(4, 4, 8, seed=seed, dtype="float64") for seed in (0, 1)
     )
     return fw.trainers.PolicyGradientTrainer(
-        policy, env, config,
-        reference=reference if config.algorithm.pull else None,
+        policy, env, config, reference=reference if config.algorithm.pull else None
     )
 
 
@@ -110,12 +114,12 @@ def first_token(completions, mask):
 
 
 @FRAMEWORKS
-@pytest.mark.parametrize("name", [
-    "RLOO", "RLOO (TRL)", "GRPO", "Dr. GRPO", "GSPO",
-])
+@pytest.mark.parametrize("name", ["RLOO", "RLOO (TRL)", "GRPO", "Dr. GRPO", "GSPO"])
 def test_groups_without_spread_change_nothing(fw, name):
     trainer = trainer_of(
-        fw, name, environment(lambda completions, mask: 0.1 * mask),
+        fw,
+        name,
+        environment(lambda completions, mask: 0.1 * mask),
         algorithm=replace(ALGORITHMS[name], pull=None),
     )
     before = fw.checkpoints.get_weights(trainer.policy)
@@ -126,10 +130,14 @@ def test_groups_without_spread_change_nothing(fw, name):
         np.testing.assert_allclose(after[key], before[key], atol=1e-12)
 
 
-@pytest.mark.parametrize("fw, name", [
-    *((BOTH[0], name) for name in ALGORITHMS),
-    *((BOTH[1], name) for name in ("REINFORCE", "PPO", "GRPO", "GSPO")),
-], ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    "fw, name",
+    [
+        *((BOTH[0], name) for name in ALGORITHMS),
+        *((BOTH[1], name) for name in ("REINFORCE", "PPO", "GRPO", "GSPO")),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_texts_of_one_token(fw, name):
     trainer = trainer_of(fw, name, environment(first_token, max_length=1))
     history = trainer.train(2, progress=False)

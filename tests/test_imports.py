@@ -49,7 +49,8 @@ CORE = ("quiet", "pt", "tf")
 # A part of core first, or PyTorch in one of its ways.
 ORDERS = [
     (first, second)
-    for first in CORE for second in (*CORE, "tensorflow", "transformers")
+    for first in CORE
+    for second in (*CORE, "tensorflow", "transformers")
     if first != second
 ] + list(itertools.product(("torch", "transformers", "optimizer"), CORE))
 # Blocks an installed package, as if it were not there.
@@ -74,7 +75,10 @@ print(model.vocab_size)
 def run(code, **options):
     return subprocess.run(
         [sys.executable, "-c", code],
-        capture_output=True, text=True, timeout=300, **options,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,
     )
 
 
@@ -89,11 +93,17 @@ def test_import_orders(order):
         assert done.stderr == ""
 
 
-@pytest.mark.parametrize("order", [
-    ("tensorflow", "pt"), ("tensorflow", "torch", "pt"),
-    ("torch", "tensorflow", "pt"), ("tensorflow", "quiet", "pt"),
-    ("tensorflow", "tf", "pt"),
-], ids="-".join)
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("tensorflow", "pt"),
+        ("tensorflow", "torch", "pt"),
+        ("torch", "tensorflow", "pt"),
+        ("tensorflow", "quiet", "pt"),
+        ("tensorflow", "tf", "pt"),
+    ],
+    ids="-".join,
+)
 def test_tensorflow_first(order):
     """One clear error where the process would die; else it goes on."""
     done = run("\n".join(STEPS[name] for name in order) + COMPUTE)
@@ -140,9 +150,7 @@ print([m for m in ("torch", "triton", "tensorflow") if m in sys.modules])
     assert run(code).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("missing, half", [
-    ("tensorflow", "pt"), ("torch", "tf"),
-])
+@pytest.mark.parametrize("missing, half", [("tensorflow", "pt"), ("torch", "tf")])
 def test_each_half_works_without_the_other_framework(missing, half):
     done = run(MISSING.format(missing, half))
     assert done.returncode == 0, done.stderr

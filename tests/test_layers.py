@@ -13,14 +13,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAP = re.findall(
-    r"^([a-z_.*]+)  +(\S.*)$", ast.get_docstring(
-        ast.parse((ROOT / "core" / "__init__.py").read_text())
-    ), re.MULTILINE,
+    r"^([a-z_.*]+)  +(\S.*)$",
+    ast.get_docstring(ast.parse((ROOT / "core" / "__init__.py").read_text())),
+    re.MULTILINE,
 )
 # Place of each module in reading order; a pair of `pt` and `tf` shares one.
 PLACES = {
     name.replace("*", package): place
-    for place, (name, _) in enumerate(MAP) for package in ("pt", "tf")
+    for place, (name, _) in enumerate(MAP)
+    for package in ("pt", "tf")
 }
 FRAMEWORKS = {"torch": {"pt"}, "tensorflow": {"tf"}, "keras": {"tf"}}
 MODULES = {
@@ -34,7 +35,8 @@ APPLICATIONS = sorted((BOOK / "applications").glob("[a-z]*.py"))
 # that train the starts, with core.pt.
 SCRIPTS = {"starters", "long_text_lstm", "speech_start"}
 FREE = [
-    path.stem for path in APPLICATIONS
+    path.stem
+    for path in APPLICATIONS
     if not path.stem.endswith(("_pt", "_tf")) and path.stem not in SCRIPTS
 ]
 # A path into the book, whole or as a part of its own.
@@ -86,7 +88,8 @@ def test_frameworks_stay_in_their_packages(name):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "core").rglob("*.py")),
+    "path",
+    sorted((ROOT / "core").rglob("*.py")),
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_core_knows_nothing_of_the_book(path):
@@ -97,15 +100,19 @@ def test_core_knows_nothing_of_the_book(path):
 
 
 def test_the_path_of_the_book_is_found():
-    for line in ('Path(__file__).parents[1] / "book" / "data"',
-                 "ROOT/'book'", '"../book/data"', "# see book/models"):
+    for line in (
+        'Path(__file__).parents[1] / "book" / "data"',
+        "ROOT/'book'",
+        '"../book/data"',
+        "# see book/models",
+    ):
         assert OF_THE_BOOK.search(line), line
     assert not OF_THE_BOOK.search('THINGS = ("key", "book", "coin")')
 
 
-@pytest.mark.parametrize("half, other", [
-    ("pt", {"tensorflow", "keras"}), ("tf", {"torch"}),
-])
+@pytest.mark.parametrize(
+    "half, other", [("pt", {"tensorflow", "keras"}), ("tf", {"torch"})]
+)
 def test_the_networks_of_an_application(half, other):
     """One framework each; core's half first, which orders the loading."""
     paths = [p for p in APPLICATIONS if p.stem.endswith(f"_{half}")]
@@ -118,15 +125,20 @@ def test_the_networks_of_an_application(half, other):
 
 def test_core_and_applications_import_no_framework():
     """Really, in a new process: a dependency could import one as well."""
-    plain = [f"core.{n}" for n in MODULES if n not in ("parity", "quiet")
-             and not n.startswith(("pt.", "tf."))]
+    plain = [
+        f"core.{n}"
+        for n in MODULES
+        if n not in ("parity", "quiet") and not n.startswith(("pt.", "tf."))
+    ]
     lines = ["import sys", f"sys.path.append({str(BOOK)!r})"]
     lines += [f"import {name}" for name in plain]
     lines += [f"import applications.{name}" for name in FREE]
     lines.append(f"print(sorted({set(FRAMEWORKS)} & set(sys.modules)))")
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)],
-        capture_output=True, text=True, cwd=ROOT,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

@@ -12,9 +12,11 @@ from tests.test_losses import gathered, small_mdp
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_token_logprobs(fw, temperature):
     batch = random_batch()
-    got = fw.numpy(fw.logprobs.token_logprobs(
-        fw.tensor(batch.logits), fw.tensor(batch.tokens), temperature
-    ))
+    got = fw.numpy(
+        fw.logprobs.token_logprobs(
+            fw.tensor(batch.logits), fw.tensor(batch.tokens), temperature
+        )
+    )
     table = exact.log_softmax(batch.logits / temperature)
     expected = np.take_along_axis(table, batch.tokens[..., None], 2)[..., 0]
     np.testing.assert_allclose(got, expected, rtol=1e-13)
@@ -34,32 +36,36 @@ PROBS = np.array([[0.5, 0.05, 0.25, 0.2], [0.1, 0.1, 0.7, 0.1]])
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("options, kept", [
-    ({}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
-    ({"top_k": 1}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
-    ({"top_k": 2}, [[1, 0, 1, 0], [1, 1, 1, 1]]),  # equal ones stay together
-    ({"top_k": 9}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
-    ({"top_p": 0.5}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
-    ({"top_p": 0.51}, [[1, 0, 1, 0], [0, 0, 1, 0]]),
-    ({"top_p": 0.9}, [[1, 0, 1, 1], [1, 1, 1, 1]]),
-    ({"top_p": 1e-9}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
-    # .5 and .25 are left of top_k: 2/3 and 1/3
-    ({"top_k": 2, "top_p": 0.6}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
-    # At temperature 1/2 the squares: .25, .0025, .0625, .04
-    ({"temperature": 0.5, "top_p": 0.8}, [[1, 0, 1, 0], [0, 0, 1, 0]]),
-], ids=str)
+@pytest.mark.parametrize(
+    "options, kept",
+    [
+        ({}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
+        ({"top_k": 1}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
+        ({"top_k": 2}, [[1, 0, 1, 0], [1, 1, 1, 1]]),  # equal ones stay together
+        ({"top_k": 9}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
+        ({"top_p": 0.5}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
+        ({"top_p": 0.51}, [[1, 0, 1, 0], [0, 0, 1, 0]]),
+        ({"top_p": 0.9}, [[1, 0, 1, 1], [1, 1, 1, 1]]),
+        ({"top_p": 1e-9}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
+        # .5 and .25 are left of top_k: 2/3 and 1/3
+        ({"top_k": 2, "top_p": 0.6}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
+        # At temperature 1/2 the squares: .25, .0025, .0625, .04
+        ({"temperature": 0.5, "top_p": 0.8}, [[1, 0, 1, 0], [0, 0, 1, 0]]),
+    ],
+    ids=str,
+)
 def test_what_is_sampled_by_hand(fw, options, kept):
-    logits = fw.logprobs.sampling_logits(
-        fw.tensor(np.log(PROBS)[None]), **options
-    )
+    logits = fw.logprobs.sampling_logits(fw.tensor(np.log(PROBS)[None]), **options)
     expected = PROBS ** (1 / options.get("temperature", 1.0)) * kept
     expected /= expected.sum(axis=1, keepdims=True)
     found = np.exp(exact.log_softmax(fw.numpy(logits)[0]))
     np.testing.assert_allclose(found, expected, atol=1e-12)
     found = fw.numpy(fw.logprobs.entropy(logits))[0]
-    np.testing.assert_allclose(found, [
-        -sum(p * np.log(p) for p in row if p > 0) for row in expected
-    ], atol=1e-12)
+    np.testing.assert_allclose(
+        found,
+        [-sum(p * np.log(p) for p in row if p > 0) for row in expected],
+        atol=1e-12,
+    )
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -69,17 +75,14 @@ def test_what_is_not_sampled_gets_no_gradient(fw):
         return fw.logprobs.token_logprobs(logits, fw.tensor([[2, 2]]))
 
     _, (gradient,) = fw.grad(chosen, np.log(PROBS)[None])
-    np.testing.assert_allclose(
-        gradient[0, 0], [-2 / 3, 0, 2 / 3, 0], atol=1e-12
-    )
+    np.testing.assert_allclose(gradient[0, 0], [-2 / 3, 0, 2 / 3, 0], atol=1e-12)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_entropy_by_hand(fw):
     logits = np.log([[[0.5, 0.5, 1e-300], [0.25, 0.25, 0.5]]])
     np.testing.assert_allclose(
-        fw.numpy(fw.logprobs.entropy(fw.tensor(logits))),
-        [[np.log(2), 1.5 * np.log(2)]],
+        fw.numpy(fw.logprobs.entropy(fw.tensor(logits))), [[np.log(2), 1.5 * np.log(2)]]
     )
 
 
@@ -118,9 +121,8 @@ def test_k1_in_the_loss_has_no_gradient_in_expectation(fw):
                 gathered(fw, table, mdp), fw.tensor(mdp.completions)
             )
             refs = fw.tensor(exact.completion_logprobs(mdp, ref))
-            return getattr(fw.logprobs, name)(logprobs, refs) * fw.tensor(
-                probs
-            )
+            return getattr(fw.logprobs, name)(logprobs, refs) * fw.tensor(probs)
+
         return fw.grad(loss, logits)[1][0]
 
     np.testing.assert_allclose(mean("kl_k1"), 0, atol=1e-14)
@@ -152,12 +154,9 @@ def test_token_scores_in_chunks(fw, size, monkeypatch):
         return logprobs * weights[0] + entropies * weights[1]
 
     def at_once(features):
-        logits = fw.logprobs.sampling_logits(
-            features @ fw.tensor(head), 0.7
-        )
+        logits = fw.logprobs.sampling_logits(features @ fw.tensor(head), 0.7)
         logprobs = fw.logprobs.token_logprobs(logits, fw.tensor(tokens))
-        return (logprobs * weights[0]
-                + fw.logprobs.entropy(logits) * weights[1])
+        return logprobs * weights[0] + fw.logprobs.entropy(logits) * weights[1]
 
     found, wanted = fw.grad(in_chunks, features), fw.grad(at_once, features)
     np.testing.assert_allclose(found[0], wanted[0], atol=1e-14)
@@ -176,8 +175,14 @@ def test_parity_of_values_and_gradients():
             tokens = fw.tensor(batch.tokens)
             a = lp.token_logprobs(logits, tokens)
             b = lp.token_logprobs(ref_logits, tokens)
-            return (lp.kl_k1(a, b) + lp.kl_k2(a, b) + lp.kl_k3(a, b)
-                    + lp.kl_exact(logits, ref_logits) + lp.entropy(logits))
+            return (
+                lp.kl_k1(a, b)
+                + lp.kl_k2(a, b)
+                + lp.kl_k3(a, b)
+                + lp.kl_exact(logits, ref_logits)
+                + lp.entropy(logits)
+            )
+
         return fw.grad(total, batch.logits, batch.ref_logits)
 
     ours, theirs = both(PT), both(TF)

@@ -8,14 +8,11 @@ from tests.both import BOTH, PT, TF, random_batch
 
 
 def hash_reward(text):
-    return np.sin(1.7 * len(text) + sum(3.1 * i * x for i, x in
-                                        enumerate(text, 1)))
+    return np.sin(1.7 * len(text) + sum(3.1 * i * x for i, x in enumerate(text, 1)))
 
 
 def small_mdp(gamma=1.0):
-    return exact.TokenMDP.enumerate(
-        3, 3, hash_reward, eos_id=0, gamma=gamma
-    )
+    return exact.TokenMDP.enumerate(3, 3, hash_reward, eos_id=0, gamma=gamma)
 
 
 def gathered(fw, table, mdp):
@@ -63,11 +60,13 @@ def test_policy_gradient_loss_is_unbiased(fw, kind):
 def test_importance_weights_make_old_samples_unbiased(fw):
     mdp, rng = small_mdp(), np.random.default_rng(2)
     logits, old = rng.normal(size=(2,) + mdp.next_state.shape)
-    weights = fw.numpy(fw.losses.importance_weights(
-        fw.tensor(exact.completion_logprobs(mdp, logits)),
-        fw.tensor(exact.completion_logprobs(mdp, old)),
-        fw.tensor(mdp.mask),
-    ))
+    weights = fw.numpy(
+        fw.losses.importance_weights(
+            fw.tensor(exact.completion_logprobs(mdp, logits)),
+            fw.tensor(exact.completion_logprobs(mdp, old)),
+            fw.tensor(mdp.mask),
+        )
+    )
     assert weights.shape == (len(mdp.mask), 1)
     drawn = exact.probabilities(mdp, old)[:, None]
     gradient = table_gradient(
@@ -76,9 +75,7 @@ def test_importance_weights_make_old_samples_unbiased(fw):
     np.testing.assert_allclose(
         gradient, -exact.objective_gradient(mdp, logits), atol=1e-12
     )
-    without = table_gradient(
-        fw, mdp, logits, drawn * exact.returns_to_go(mdp)
-    )
+    without = table_gradient(fw, mdp, logits, drawn * exact.returns_to_go(mdp))
     assert np.abs(without - gradient).max() > 0.01  # reuse needs them
 
 
@@ -105,14 +102,12 @@ def test_entropy_loss_gradient(fw):
     def loss(table):
         entropies = fw.logprobs.entropy(gathered(fw, table, mdp))
         weights = fw.tensor(mdp.mask * probs[:, None] * len(probs))
-        return fw.losses.entropy_loss(entropies * weights,
-                                      fw.tensor(mdp.mask))
+        return fw.losses.entropy_loss(entropies * weights, fw.tensor(mdp.mask))
 
     value, (gradient,) = fw.grad(loss, logits)
     assert value == pytest.approx(-exact.entropy(mdp, logits))
     np.testing.assert_allclose(
-        gradient, -exact.entropy_gradient(mdp, logits, fixed_states=True),
-        atol=1e-12,
+        gradient, -exact.entropy_gradient(mdp, logits, fixed_states=True), atol=1e-12
     )
 
 
@@ -122,22 +117,21 @@ def test_hand_worked(fw):
     mask = x([[1, 1], [1, 0]])
     logprobs = x([[-1, -2], [-3, -4]])
     # (−1·2 + −2·1 + −3·(−1)) = −1; minus, over B = 2
-    assert float(losses.policy_gradient_loss(
-        logprobs, x([[2, 1], [-1, 9]]), mask
-    )) == pytest.approx(0.5)
+    assert float(
+        losses.policy_gradient_loss(logprobs, x([[2, 1], [-1, 9]]), mask)
+    ) == pytest.approx(0.5)
     # row 0: −1 + −2 − (−2 + −2) = 1; row 1: −3 − (−3) = 0
     np.testing.assert_allclose(
-        fw.numpy(losses.importance_weights(
-            logprobs, x([[-2, -2], [-3, 5]]), mask
-        )), [[np.e], [1]],
+        fw.numpy(losses.importance_weights(logprobs, x([[-2, -2], [-3, 5]]), mask)),
+        [[np.e], [1]],
     )
-    assert float(losses.entropy_loss(
-        x([[0.5, 1], [2, 7]]), mask
-    )) == pytest.approx(-1.75)
+    assert float(losses.entropy_loss(x([[0.5, 1], [2, 7]]), mask)) == pytest.approx(
+        -1.75
+    )
     # ½ (1² + 2² + 3²) / 3
-    assert float(losses.value_loss(
-        x([[1, 2], [3, 9]]), x([[0, 0], [0, 0]]), mask
-    )) == pytest.approx(7 / 3)
+    assert float(
+        losses.value_loss(x([[1, 2], [3, 9]]), x([[0, 0], [0, 0]]), mask)
+    ) == pytest.approx(7 / 3)
     assert float(losses.cross_entropy_loss(logprobs, mask)) == 2
 
 
@@ -165,19 +159,16 @@ def test_parity_of_values_and_gradients():
 
     def loss(fw):
         def total(logits, values):
-            logprobs = fw.logprobs.token_logprobs(
-                logits, fw.tensor(batch.tokens), 0.7
-            )
+            logprobs = fw.logprobs.token_logprobs(logits, fw.tensor(batch.tokens), 0.7)
             mask, floats = fw.tensor(batch.mask), fw.tensor(batch.floats)
             ratio = fw.losses.importance_weights(logprobs, floats, mask)
             return (
-                fw.losses.policy_gradient_loss(
-                    logprobs, floats * ratio, mask
-                )
+                fw.losses.policy_gradient_loss(logprobs, floats * ratio, mask)
                 + fw.losses.entropy_loss(fw.logprobs.entropy(logits), mask)
                 + fw.losses.value_loss(values, floats, mask)
                 + fw.losses.cross_entropy_loss(logprobs, mask)
             )
+
         return fw.grad(total, batch.logits, batch.floats * 2)
 
     ours, theirs = loss(PT), loss(TF)
@@ -191,12 +182,9 @@ def test_clipped_surrogate_by_hand(fw):
     ratio = np.array([[0.5, 0.9, 1.1, 2.0], [0.5, 0.9, 1.1, 2.0]])
     adv = np.array([[1.0, 1, 1, 1], [-2, -2, -2, -2]])
     value, (gradient,) = fw.grad(
-        lambda x: fw.losses.clipped_surrogate(x, fw.tensor(adv), 0.2, 0.3),
-        ratio,
+        lambda x: fw.losses.clipped_surrogate(x, fw.tensor(adv), 0.2, 0.3), ratio
     )
-    np.testing.assert_allclose(
-        value, [[0.5, 0.9, 1.1, 1.3], [-1.6, -1.8, -2.2, -4.0]]
-    )
+    np.testing.assert_allclose(value, [[0.5, 0.9, 1.1, 1.3], [-1.6, -1.8, -2.2, -4.0]])
     # A clipped ratio has no gradient; otherwise it is A.
     np.testing.assert_allclose(gradient, [[1, 1, 1, 0], [0, -2, -2, -2]])
 
@@ -206,10 +194,11 @@ def test_clipped_weight_surrogate_by_hand(fw):
     ratio = np.array([[0.5, 1.1, 2.0]])
     logprobs, adv = np.log([[0.2, 0.5, 0.8]]), np.array([[1.0, -2, 3]])
     value, gradients = fw.grad(
-        lambda x, y: fw.losses.clipped_weight_surrogate(
-            x, y, fw.tensor(adv), 0.2, 0.3
-        ) + 0 * y,
-        logprobs, ratio,
+        lambda x, y: (
+            fw.losses.clipped_weight_surrogate(x, y, fw.tensor(adv), 0.2, 0.3) + 0 * y
+        ),
+        logprobs,
+        ratio,
     )
     weights = [[0.8, -2.2, 3.9]]  # 0.8 · 1, 1.1 · -2, 1.3 · 3
     np.testing.assert_allclose(value, weights * logprobs)
@@ -218,20 +207,21 @@ def test_clipped_weight_surrogate_by_hand(fw):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("level, values, gradients", [
-    ("token", [[2, 0.5, 1], [4, 1, 1]], [[2, 0.5, 0], [4, 0, 0]]),
-    ("sequence", [[1], [4]], [[1, 1, 0], [4, 0, 0]]),
-    ("length_normalised", [[1], [4]], [[0.5, 0.5, 0], [4, 0, 0]]),
-])
+@pytest.mark.parametrize(
+    "level, values, gradients",
+    [
+        ("token", [[2, 0.5, 1], [4, 1, 1]], [[2, 0.5, 0], [4, 0, 0]]),
+        ("sequence", [[1], [4]], [[1, 1, 0], [4, 0, 0]]),
+        ("length_normalised", [[1], [4]], [[0.5, 0.5, 0], [4, 0, 0]]),
+    ],
+)
 def test_policy_ratio_by_hand(fw, level, values, gradients):
     """Two tokens of ratios 2 and 1/2, and one of ratio 4; rest is mask."""
     ratio = np.array([[2, 0.5, 7], [4, 3, 0.1]])
     mask = np.array([[1.0, 1, 0], [1, 0, 0]])
     old = np.log([[0.3, 0.4, 0.5], [0.2, 0.3, 0.1]])
     value, (gradient,) = fw.grad(
-        lambda x: fw.losses.policy_ratio(
-            x, fw.tensor(old), fw.tensor(mask), level
-        ),
+        lambda x: fw.losses.policy_ratio(x, fw.tensor(old), fw.tensor(mask), level),
         old + np.log(ratio),
     )
     np.testing.assert_allclose(value, values)
@@ -239,12 +229,15 @@ def test_policy_ratio_by_hand(fw, level, values, gradients):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("how, length, wanted", [
-    ("sequence_sum", None, (3 + 5 + 0) / 3),
-    ("sequence_mean", None, (3 / 2 + 5 + 0) / 3),
-    ("token_mean", None, (3 + 5) / 3),
-    ("constant", 4, (3 + 5) / 12),
-])
+@pytest.mark.parametrize(
+    "how, length, wanted",
+    [
+        ("sequence_sum", None, (3 + 5 + 0) / 3),
+        ("sequence_mean", None, (3 / 2 + 5 + 0) / 3),
+        ("token_mean", None, (3 + 5) / 3),
+        ("constant", 4, (3 + 5) / 12),
+    ],
+)
 def test_aggregate_by_hand(fw, how, length, wanted):
     """Rows of two tokens, of one, and one that is masked whole."""
     x = fw.tensor(np.array([[1.0, 2, 9], [5, 9, 9], [9, 9, 9]]))
@@ -264,9 +257,7 @@ def expected_gradient(fw, mdp, logits, scores, how):
         logprobs = fw.logprobs.token_logprobs(
             gathered(fw, table, mdp), fw.tensor(mdp.completions)
         )
-        gain = logprobs * fw.tensor(
-            np.repeat((probs * scores)[:, None], 3, axis=1)
-        )
+        gain = logprobs * fw.tensor(np.repeat((probs * scores)[:, None], 3, axis=1))
         return len(probs) * fw.losses.aggregate(gain, fw.tensor(mdp.mask), how)
 
     return np.asarray(fw.grad(loss, logits)[1][0])
@@ -281,19 +272,16 @@ def test_the_mean_over_a_sequence_climbs_another_objective(fw):
     scores = exact.total_returns(mdp) + 0.7  # b = -0.7
     probs = exact.probabilities(mdp, logits)
     samples = exact.gradient_samples(mdp, logits, mdp.mask)  # ∇ log π(y)
-    per_length = exact.moments(
-        probs, samples * (scores / lengths).reshape(-1, 1, 1)
-    )[0]
+    per_length = exact.moments(probs, samples * (scores / lengths).reshape(-1, 1, 1))[0]
     found = expected_gradient(fw, mdp, logits, scores, "sequence_mean")
     np.testing.assert_allclose(found, per_length, atol=1e-12)
     truth = exact.objective_gradient(mdp, logits)
     np.testing.assert_allclose(
-        expected_gradient(fw, mdp, logits, scores, "sequence_sum"), truth,
+        expected_gradient(fw, mdp, logits, scores, "sequence_sum"),
+        truth,
         atol=1e-12,  # a constant b does not matter here
     )
-    cosine = (found * truth).sum() / (
-        np.linalg.norm(found) * np.linalg.norm(truth)
-    )
+    cosine = (found * truth).sum() / (np.linalg.norm(found) * np.linalg.norm(truth))
     assert cosine < 0.99  # another direction, not another length
 
 
@@ -312,9 +300,7 @@ def test_a_clipped_value_gains_nothing_by_moving_further(fw):
     assert value == pytest.approx(np.mean(squares) / 2)
     # Near the old value and on the way back, the plain gradient; beyond the
     # clip, on either side, none.
-    np.testing.assert_allclose(
-        gradient, [[-0.9 / 6, 0, 1.5 / 6, -1.5 / 6, 0, 0.9 / 6]]
-    )
+    np.testing.assert_allclose(gradient, [[-0.9 / 6, 0, 1.5 / 6, -1.5 / 6, 0, 0.9 / 6]])
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -329,9 +315,7 @@ def test_minimum_risk_of_all_texts_is_the_objective(fw):
             gathered(fw, table, mdp), fw.tensor(mdp.completions)
         ) * fw.tensor(mdp.mask)
         sums = (logprobs @ fw.tensor(np.ones((3, 1))))[:, 0]
-        return fw.losses.minimum_risk_loss(
-            sums, fw.tensor(scores), len(scores), 1.0
-        )
+        return fw.losses.minimum_risk_loss(sums, fw.tensor(scores), len(scores), 1.0)
 
     value, (gradient,) = fw.grad(loss, logits)
     assert value == pytest.approx(-exact.objective(mdp, logits))
@@ -344,9 +328,7 @@ def test_minimum_risk_of_all_texts_is_the_objective(fw):
 def test_minimum_risk_by_hand(fw):
     """Two groups of two; sharpness 1/2 takes the root of the odds."""
     logprobs, scores = np.log([0.4, 0.1, 0.2, 0.2]), np.array([1.0, 4, 0, 2])
-    loss = fw.losses.minimum_risk_loss(
-        fw.tensor(logprobs), fw.tensor(scores), 2, 0.5
-    )
+    loss = fw.losses.minimum_risk_loss(fw.tensor(logprobs), fw.tensor(scores), 2, 0.5)
     assert float(loss) == pytest.approx(-((2 / 3 + 4 / 3) + 1) / 2)
 
 
@@ -358,15 +340,13 @@ def test_arguments_out_of_range_are_named(fw):
         ("clip_low", lambda: losses.clipped_surrogate(ones, ones, -1, 0.2)),
         ("clip_high", lambda: losses.clipped_surrogate(ones, ones, 0.2, -1)),
         ("ratio", lambda: losses.clipped_surrogate(row[:, None], ones, 0, 0)),
-        ("clip_low", lambda: losses.clipped_weight_surrogate(
-            ones, ones, ones, -1, 0)),
+        ("clip_low", lambda: losses.clipped_weight_surrogate(ones, ones, ones, -1, 0)),
         ("level", lambda: losses.policy_ratio(ones, ones, ones, "word")),
         ("how", lambda: losses.aggregate(ones, ones, "mean")),
         ("length", lambda: losses.aggregate(ones, ones, "constant")),
         ("length", lambda: losses.aggregate(ones, ones, "constant", 0)),
         ("length", lambda: losses.aggregate(ones, ones, "token_mean", 3)),
-        ("clip", lambda: losses.clipped_value_loss(
-            ones, ones, ones, ones, -0.1)),
+        ("clip", lambda: losses.clipped_value_loss(ones, ones, ones, ones, -0.1)),
         ("group_size", lambda: losses.minimum_risk_loss(row, row, 1, 1.0)),
         ("group_size", lambda: losses.minimum_risk_loss(row, row, 3, 1.0)),
         ("sharpness", lambda: losses.minimum_risk_loss(row, row, 2, 0.0)),
@@ -380,9 +360,7 @@ def test_token_cross_entropy_by_hand(fw):
     probs = np.array([[[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]]])
     targets, mask = np.array([[0, 0, 1]]), np.array([[1.0, 1.0, 0.0]])
     value, (gradient,) = fw.grad(
-        lambda x: fw.losses.token_cross_entropy(
-            x, fw.tensor(targets), fw.tensor(mask)
-        ),
+        lambda x: fw.losses.token_cross_entropy(x, fw.tensor(targets), fw.tensor(mask)),
         np.log(probs),
     )
     np.testing.assert_allclose(value, -(np.log(0.5) + np.log(0.2)) / 2)

@@ -26,16 +26,16 @@ def face(body):
     found = []
     for node in body:
         if isinstance(node, ast.FunctionDef) and public(node.name):
-            found.append((
-                node.name, ast.unparse(plain(node.args)),
-                ast.get_docstring(node),
-            ))
+            found.append(
+                (node.name, ast.unparse(plain(node.args)), ast.get_docstring(node))
+            )
         elif isinstance(node, ast.ClassDef) and public(node.name):
             found.append((node.name, ast.get_docstring(node)))
             found += [(node.name, *entry) for entry in face(node.body)]
         elif isinstance(node, ast.Assign):
             found += [
-                (t.id,) for t in node.targets
+                (t.id,)
+                for t in node.targets
                 if isinstance(t, ast.Name) and public(t.id)
             ]
     return found
@@ -100,6 +100,7 @@ def test_every_public_name_has_a_docstring(name):
 
 def undocumented(entries):
     return [
-        entry for entry in entries
+        entry
+        for entry in entries
         if len(entry) > 1 and entry[-1] is None and "__init__" not in entry
     ]

@@ -14,20 +14,14 @@ def test_token_loglikelihood(fw):
     prompts, texts = rng.integers(0, 6, (2, 3)), rng.integers(0, 6, (4, 5))
     mask = np.ones((4, 5))
     mask[1, 2:] = 0
-    found = fw.rewards.token_loglikelihood(
-        model, prompts, texts, mask
-    )
+    found = fw.rewards.token_loglikelihood(model, prompts, texts, mask)
     logits, _ = model.score(fw.tensor(prompts), fw.tensor(texts))
     expected = fw.numpy(fw.logprobs.token_logprobs(logits, fw.tensor(texts)))
     np.testing.assert_allclose(found, expected * mask, atol=1e-12)
     padded = np.ones((2, 3))
     padded[0, 0] = 0
-    found = fw.rewards.token_loglikelihood(
-        model, prompts, texts, mask, padded
-    )
-    alone = fw.rewards.token_loglikelihood(
-        model, prompts[:1, 1:], texts[:2], mask[:2]
-    )
+    found = fw.rewards.token_loglikelihood(model, prompts, texts, mask, padded)
+    alone = fw.rewards.token_loglikelihood(model, prompts[:1, 1:], texts[:2], mask[:2])
     np.testing.assert_allclose(found[:2], alone, atol=1e-12)
 
 
@@ -65,14 +59,15 @@ def test_token_scores_are_the_values_behind_the_tokens(fw, name):
     assert np.abs(found[mask > 0]).min() > 0
     # A text that ends after token t has the same score there.
     for t in range(1, 5):
-        short = fw.numpy(fw.rewards.token_scores(
-            model, *map(fw.tensor, (prompts, texts[:, :t], mask[:, :t]))
-        ))
+        short = fw.numpy(
+            fw.rewards.token_scores(
+                model, *map(fw.tensor, (prompts, texts[:, :t], mask[:, :t]))
+            )
+        )
         np.testing.assert_allclose(found[:, :t], short, atol=1e-12)
     # Tokens behind the end change nothing.
     other = np.where(mask > 0, texts, 5 - texts)
-    again = fw.rewards.token_scores(model, arrays[0], fw.tensor(other),
-                                    arrays[2])
+    again = fw.rewards.token_scores(model, arrays[0], fw.tensor(other), arrays[2])
     np.testing.assert_allclose(fw.numpy(again), found, atol=1e-12)
 
 
@@ -82,12 +77,8 @@ def test_scores_do_not_see_padding(fw):
     prompts, texts, mask = texts_of()
     padding = np.array([[0.0, 1, 1], [1, 1, 1]])
     scores = fw.rewards.token_scores
-    found = fw.numpy(scores(
-        model, *map(fw.tensor, (prompts, texts, mask, padding))
-    ))
-    alone = scores(
-        model, *map(fw.tensor, (prompts[:1, 1:], texts[:2], mask[:2]))
-    )
+    found = fw.numpy(scores(model, *map(fw.tensor, (prompts, texts, mask, padding))))
+    alone = scores(model, *map(fw.tensor, (prompts[:1, 1:], texts[:2], mask[:2])))
     np.testing.assert_allclose(found[:2], fw.numpy(alone), atol=1e-12)
     whole = fw.numpy(scores(model, *map(fw.tensor, (prompts, texts, mask))))
     np.testing.assert_allclose(found[2:], whole[2:], atol=1e-12)
@@ -109,8 +100,7 @@ def test_a_learned_reward_pays_the_sequences_score(fw, name, level):
         by_hand = tokens[range(4), last]
     np.testing.assert_allclose(scores, by_hand, atol=1e-12)
     env = BatchedEnvironment(
-        prompts, prompts, fw.rewards.learned_reward(model, level), 6,
-        max_length=5,
+        prompts, prompts, fw.rewards.learned_reward(model, level), 6, max_length=5
     )
     paid = env.rewards(texts, mask, np.array([0, 0, 1, 1]))
     np.testing.assert_allclose(paid.sum(axis=1), scores, atol=1e-12)

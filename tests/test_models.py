@@ -41,9 +41,7 @@ def test_parity_of_outputs_and_gradients(name):
     for fw in BOTH:
         model = getattr(fw.models, name)(7, seed=seed, **SIZES)
         # The value head starts at zero: move it, so that it has a gradient.
-        arrays = {
-            n: w + 0.1 for n, w in fw.checkpoints.get_weights(model).items()
-        }
+        arrays = {n: w + 0.1 for n, w in fw.checkpoints.get_weights(model).items()}
         fw.checkpoints.set_weights(model, arrays)
         found[fw.name] = gradients(fw, model, ids)
     assert found["pt"][0] == pytest.approx(found["tf"][0], rel=1e-12)
@@ -151,14 +149,13 @@ def weighted_sum(fw, model, arrays):
 
     def total():
         logprobs, entropies, _ = model.evaluate(*tensors)
-        return ((logprobs + 0.3 * entropies) * weights)
+        return (logprobs + 0.3 * entropies) * weights
 
     if fw is PT:
         loss = total().sum()
         loss.backward()
         return loss.item(), {
-            n: p.grad.numpy() for n, p in model.named_parameters()
-            if p.grad is not None
+            n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None
         }
     import tensorflow as tf
 
@@ -167,6 +164,5 @@ def weighted_sum(fw, model, arrays):
     named = dict(fw.checkpoints._named(model))
     found = tape.gradient(loss, named)
     return float(loss), {
-        n: tf.convert_to_tensor(g).numpy()
-        for n, g in found.items() if g is not None
+        n: tf.convert_to_tensor(g).numpy() for n, g in found.items() if g is not None
     }

@@ -32,7 +32,8 @@ def tags(cell):
 def code_cells(path):
     """(place in the notebook, cell) of each code cell."""
     return [
-        (f"cell {i}", c) for i, c in enumerate(read(path)["cells"])
+        (f"cell {i}", c)
+        for i, c in enumerate(read(path)["cells"])
         if c["cell_type"] == "code"
     ]
 
@@ -43,7 +44,8 @@ def source(cell):
 
 def images(cell):
     return [
-        output["data"]["image/png"] for output in cell["outputs"]
+        output["data"]["image/png"]
+        for output in cell["outputs"]
         if "image/png" in output.get("data", {})
     ]
 
@@ -93,8 +95,10 @@ def test_no_errors_and_nothing_on_stderr(chapter):
 
 def test_lines_fit(chapter):
     long = [
-        (place, line) for place, cell in code_cells(chapter)
-        for line in source(cell).splitlines() if len(line) > 79
+        (place, line)
+        for place, cell in code_cells(chapter)
+        for line in source(cell).splitlines()
+        if len(line) > 79
     ]
     assert not long
 
@@ -104,8 +108,11 @@ def test_no_list_begins_within_a_paragraph(chapter):
     for cell in read(chapter)["cells"]:
         if cell["cell_type"] != "markdown":
             continue
-        blocks = [token for token in PARSER.parse(source(cell))
-                  if token.level == 0 and token.map]
+        blocks = [
+            token
+            for token in PARSER.parse(source(cell))
+            if token.level == 0 and token.map
+        ]
         for before, after in pairwise(blocks):
             if before.type == "paragraph_open" and "list" in after.type:
                 line = source(cell).splitlines()[after.map[0]]
@@ -125,7 +132,8 @@ def test_figures_have_alternative_text(chapter):
 
 def test_figures_carry_no_version_and_no_date(chapter):
     dated = [
-        place for place, cell in code_cells(chapter)
+        place
+        for place, cell in code_cells(chapter)
         if any(b"matplotlib" in base64.b64decode(i) for i in images(cell))
         or "<dc:date>" in json.dumps(cell["outputs"])
     ]
@@ -142,12 +150,10 @@ def test_outputs_name_no_machine(chapter):
 def test_outputs_are_compared(chapter):
     """What cannot be compared is rare, and a bound on it follows."""
     cells = code_cells(chapter)
-    ignored = [
-        i for i, (_, c) in enumerate(cells) if "nbval-ignore-output" in tags(c)
-    ]
+    ignored = [i for i, (_, c) in enumerate(cells) if "nbval-ignore-output" in tags(c)]
     assert len(ignored) <= len(cells) // 5
     for i in ignored:
-        following = [source(c) for _, c in cells[i + 1:i + 2]]
+        following = [source(c) for _, c in cells[i + 1 : i + 2]]
         assert any("assert" in text for text in following), cells[i][0]
     for place, cell in cells:
         assert "nbval-skip" not in tags(cell), place

@@ -13,10 +13,13 @@ def test_copy_weights_in_all_directions():
         first = source.models.LSTMPolicy(5, seed=1)
         second = target.models.LSTMPolicy(5, seed=2)
         parity.copy_weights(first, second)
-        assert parity.difference(
-            source.checkpoints.get_weights(first),
-            target.checkpoints.get_weights(second),
-        ) == 0
+        assert (
+            parity.difference(
+                source.checkpoints.get_weights(first),
+                target.checkpoints.get_weights(second),
+            )
+            == 0
+        )
 
 
 def test_difference():
@@ -29,8 +32,7 @@ def test_difference():
 
 def test_side_by_side_in_float64():
     rows = parity.side_by_side(
-        trainer_of(PT, **SETTINGS["mean"]), trainer_of(TF, **SETTINGS["mean"]),
-        6,
+        trainer_of(PT, **SETTINGS["mean"]), trainer_of(TF, **SETTINGS["mean"]), 6
     )
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     for row in rows:
@@ -40,8 +42,6 @@ def test_side_by_side_in_float64():
 
 def test_side_by_side_sees_a_difference():
     """Another learning rate: gradients part where the weights have."""
-    rows = parity.side_by_side(
-        trainer_of(PT), trainer_of(TF, learning_rate=0.1), 6
-    )
+    rows = parity.side_by_side(trainer_of(PT), trainer_of(TF, learning_rate=0.1), 6)
     assert rows[0]["gradient"] < 1e-9 < 0.01 < rows[0]["weights"]
     assert rows[-1]["gradient"] > 1e-4

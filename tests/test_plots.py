@@ -167,12 +167,8 @@ def test_heatmap_says_every_token_and_number():
     )
     page = Text(heatmap._repr_html_())
     assert page.tags == []
-    assert page.parts == [
-        "advantage (reward)", "你好", "+0.50", "世界", "-0.25",
-    ]
-    assert page.attributes[0] == {
-        "role": "group", "aria-label": "advantage (reward)",
-    }
+    assert page.parts == ["advantage (reward)", "你好", "+0.50", "世界", "-0.25"]
+    assert page.attributes[0] == {"role": "group", "aria-label": "advantage (reward)"}
     assert repr(heatmap) == "advantage (reward)\n你好 +0.50  世界 -0.25"
 
 

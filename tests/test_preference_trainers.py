@@ -26,14 +26,18 @@ def every_pair():
     a_i / (a_i + a_j): of a_i + a_j rows it is chosen in a_i.
     """
     n = len(STRENGTHS)
-    rows = np.array([
-        (i, j) for i in range(n) for j in range(n) if i != j
-        for _ in range(STRENGTHS[i])
-    ])
+    rows = np.array(
+        [
+            (i, j)
+            for i in range(n)
+            for j in range(n)
+            if i != j
+            for _ in range(STRENGTHS[i])
+        ]
+    )
     texts, mask = MDP.completions[rows], MDP.mask[rows]
     return Preferences(
-        np.ones((len(rows), 1), int), texts[:, 0], mask[:, 0], texts[:, 1],
-        mask[:, 1],
+        np.ones((len(rows), 1), int), texts[:, 0], mask[:, 0], texts[:, 1], mask[:, 1]
     )
 
 
@@ -48,7 +52,11 @@ def batches(n=12, padded=False, seed=0):
             prompt_mask = np.arange(3) >= rng.integers(0, 3, (5, 1))
         texts = rng.integers(0, 6, (2, 5, 4))
         yield Preferences(
-            rng.integers(0, 6, (5, 3)), texts[0], mask[0], texts[1], mask[1],
+            rng.integers(0, 6, (5, 3)),
+            texts[0],
+            mask[0],
+            texts[1],
+            mask[1],
             prompt_mask,
         )
 
@@ -60,22 +68,29 @@ def labelled(n=12, padded=False, seed=0):
         mask = pairs.chosen_mask * rng.integers(0, 2, (5, 4))
         mask[0, 0] = 1
         labels = np.where(mask > 0, rng.random((5, 4)), np.nan)
-        yield (pairs.prompts, pairs.chosen, mask, labels,
-               pairs.prompt_mask if padded else None)
+        yield (
+            pairs.prompts,
+            pairs.chosen,
+            mask,
+            labels,
+            pairs.prompt_mask if padded else None,
+        )
 
 
 def model_of(fw, gpt=False, seed=1, vocab=6, size=6):
     if gpt:
         config = GPTConfig(vocab, 7, n_embd=8, n_layer=1, n_head=2)
         return with_scores(fw, fw.models.GPT(config, seed, "float64"))
-    return with_scores(
-        fw, fw.models.LSTMPolicy(vocab, size, size, seed, "float64")
-    )
+    return with_scores(fw, fw.models.LSTMPolicy(vocab, size, size, seed, "float64"))
 
 
 KINDS = {
-    "sequence": {}, "token": {}, "process": {},
-    "dpo": {"label_smoothing": 0.1}, "ipo": {}, "tdpo": {"alpha": 0.5},
+    "sequence": {},
+    "token": {},
+    "process": {},
+    "dpo": {"label_smoothing": 0.1},
+    "ipo": {},
+    "tdpo": {"alpha": 0.5},
 }
 
 
@@ -87,7 +102,9 @@ def trainer_of(fw, kind, gpt=False, settings=None, **config):
     if kind in ("sequence", "token"):
         return here.RewardModelTrainer(model, config, kind)
     return here.DPOTrainer(
-        model, model_of(fw, gpt, seed=2), config,
+        model,
+        model_of(fw, gpt, seed=2),
+        config,
         **{"beta": 0.3, "loss": kind} | KINDS[kind] | (settings or {}),
     )
 
@@ -106,9 +123,7 @@ def test_a_reward_model_finds_the_rewards(fw, level):
     """Preferences say rewards up to a constant; there the loss is least."""
     pairs = every_pair()
     model = model_of(fw, vocab=3, size=8)
-    trainer = fw.preference_trainers.RewardModelTrainer(
-        model, TO_THE_END, level
-    )
+    trainer = fw.preference_trainers.RewardModelTrainer(model, TO_THE_END, level)
     trainer.train([pairs] * 150, progress=False)
     reward = fw.rewards.learned_reward(model, level)
     texts = MDP.completions, MDP.mask, np.ones((7, 1), int)
@@ -135,9 +150,12 @@ def test_dpo_finds_the_best_policy_under_the_penalty(fw, loss):
     """π_ref exp(R/β) / Z, from preferences alone: no reward is given."""
     beta = 0.5
     policy, reference = (model_of(fw, vocab=3, size=8) for _ in range(2))
-    fw.checkpoints.set_weights(reference, {  # far from uniform
-        n: 3 * w for n, w in fw.checkpoints.get_weights(reference).items()
-    })
+    fw.checkpoints.set_weights(
+        reference,
+        {  # far from uniform
+            n: 3 * w for n, w in fw.checkpoints.get_weights(reference).items()
+        },
+    )
     trainer = fw.preference_trainers.DPOTrainer(
         policy, reference, TO_THE_END, beta, loss
     )
@@ -150,7 +168,8 @@ def test_dpo_finds_the_best_policy_under_the_penalty(fw, loss):
     # The implicit rewards are the rewards, less one number.
     np.testing.assert_allclose(
         np.diff(beta * (found - text_logprobs(fw, reference))),
-        np.diff(REWARDS), atol=0.01,
+        np.diff(REWARDS),
+        atol=0.01,
     )
     assert history[-1]["loss"] < history[0]["loss"]
 
@@ -165,14 +184,12 @@ def test_a_process_reward_model_finds_the_probabilities(fw):
         model_of(fw, vocab=3, size=8), TO_THE_END
     )
     trainer.train([batch] * 150, progress=False)
-    scores = fw.numpy(fw.rewards.token_scores(
-        trainer.model, *map(fw.tensor, batch[:3])
-    ))
+    scores = fw.numpy(
+        fw.rewards.token_scores(trainer.model, *map(fw.tensor, batch[:3]))
+    )
     np.testing.assert_allclose(1 / (1 + np.exp(-scores)), labels, atol=0.01)
     entropy = -(labels * np.log(labels) + (1 - labels) * np.log(1 - labels))
-    assert trainer.evaluate([batch]) == pytest.approx(
-        entropy.mean(), abs=1e-4
-    )
+    assert trainer.evaluate([batch]) == pytest.approx(entropy.mean(), abs=1e-4)
 
 
 # --- What a step reports ---------------------------------------------------
@@ -181,11 +198,15 @@ def test_a_process_reward_model_finds_the_probabilities(fw):
 def scores_of(fw, model, pairs, level):
     """What the model says of the chosen and of the rejected texts."""
     return [
-        fw.numpy(fw.rewards.sequence_scores(
-            model, *map(fw.tensor, (pairs.prompts, texts, mask)), level
-        ))
-        for texts, mask in ((pairs.chosen, pairs.chosen_mask),
-                            (pairs.rejected, pairs.rejected_mask))
+        fw.numpy(
+            fw.rewards.sequence_scores(
+                model, *map(fw.tensor, (pairs.prompts, texts, mask)), level
+            )
+        )
+        for texts, mask in (
+            (pairs.chosen, pairs.chosen_mask),
+            (pairs.rejected, pairs.rejected_mask),
+        )
     ]
 
 
@@ -197,11 +218,14 @@ def test_the_reward_models_metrics(fw, level):
     trainer = trainer_of(fw, level)
     chosen, rejected = scores_of(fw, trainer.model, pairs, level)
     metrics = trainer.evaluate(pairs)
-    assert metrics == pytest.approx({
-        "loss": trl_reward_loss(chosen, rejected)[0],
-        "accuracy": np.mean(chosen > rejected),
-        "margin": np.mean(chosen - rejected),
-    }, rel=1e-12)
+    assert metrics == pytest.approx(
+        {
+            "loss": trl_reward_loss(chosen, rejected)[0],
+            "accuracy": np.mean(chosen > rejected),
+            "margin": np.mean(chosen - rejected),
+        },
+        rel=1e-12,
+    )
     step = trainer.step(pairs)
     assert {n: step[n] for n in metrics} == pytest.approx(metrics, rel=1e-12)
     assert set(step) - set(metrics) == {"step", "grad_norm", "rate"}
@@ -212,8 +236,7 @@ def test_the_reward_models_metrics(fw, level):
 def test_equal_texts_are_not_ordered(fw):
     [pairs] = batches(1)
     same = Preferences(
-        pairs.prompts, pairs.chosen, pairs.chosen_mask, pairs.chosen,
-        pairs.chosen_mask,
+        pairs.prompts, pairs.chosen, pairs.chosen_mask, pairs.chosen, pairs.chosen_mask
     )
     for kind in ("sequence", "dpo"):
         metrics = trainer_of(fw, kind).evaluate(same)
@@ -231,9 +254,9 @@ def logprobs_of(fw, policy, pairs):
 
 
 @each
-@pytest.mark.parametrize("loss, smoothing", [
-    ("dpo", 0.0), ("dpo", 0.2), ("ipo", 0.0), ("tdpo", 0.0),
-])
+@pytest.mark.parametrize(
+    "loss, smoothing", [("dpo", 0.0), ("dpo", 0.2), ("ipo", 0.0), ("tdpo", 0.0)]
+)
 def test_the_metrics_of_dpo(fw, loss, smoothing):
     """DPO's loss is TRL's, the others and the metrics are by hand."""
     [pairs] = batches(1)
@@ -248,19 +271,25 @@ def test_the_metrics_of_dpo(fw, loss, smoothing):
     kl_chosen, kl_rejected = np.split((kl * mask).sum(axis=1), 2)
     drift = 0.5 * (kl_rejected - kl_chosen)
     if smoothing:
-        expected = (0.8 * np.log1p(np.exp(-0.4 * gap))
-                    + 0.2 * np.log1p(np.exp(0.4 * gap))).mean()
+        expected = (
+            0.8 * np.log1p(np.exp(-0.4 * gap)) + 0.2 * np.log1p(np.exp(0.4 * gap))
+        ).mean()
     else:
         expected = {
             "dpo": trl_dpo("sigmoid", np.stack([live, ref]) * mask, mask)[0],
             "ipo": ((gap - 1 / 0.8) ** 2).mean(),
             "tdpo": np.log1p(np.exp(-0.4 * (gap - drift))).mean(),
         }[loss]
-    assert trainer.evaluate(pairs) == pytest.approx({
-        "loss": expected, "accuracy": (gap > 0).mean(),
-        "margin": 0.4 * gap.mean(), "chosen": chosen.mean(),
-        "rejected": rejected.mean(),
-    }, rel=1e-10)
+    assert trainer.evaluate(pairs) == pytest.approx(
+        {
+            "loss": expected,
+            "accuracy": (gap > 0).mean(),
+            "margin": 0.4 * gap.mean(),
+            "chosen": chosen.mean(),
+            "rejected": rejected.mean(),
+        },
+        rel=1e-10,
+    )
 
 
 @each
@@ -268,18 +297,16 @@ def test_the_metrics_of_process_rewards(fw):
     [batch] = labelled(1)
     prompts, texts, mask, labels, _ = batch
     trainer = trainer_of(fw, "process")
-    scores = fw.numpy(fw.rewards.token_scores(
-        trainer.model, *map(fw.tensor, (prompts, texts, mask))
-    ))[mask > 0]
+    scores = fw.numpy(
+        fw.rewards.token_scores(trainer.model, *map(fw.tensor, (prompts, texts, mask)))
+    )[mask > 0]
     labels = labels[mask > 0]
     win = 1 / (1 + np.exp(-scores))
     loss = -(labels * np.log(win) + (1 - labels) * np.log(1 - win)).mean()
     assert trainer.evaluate([batch] * 2) == pytest.approx(loss, rel=1e-12)
     metrics = trainer.step(*batch)
     assert metrics["loss"] == pytest.approx(loss, rel=1e-12)
-    assert metrics["accuracy"] == pytest.approx(
-        np.mean((win > 0.5) == (labels > 0.5))
-    )
+    assert metrics["accuracy"] == pytest.approx(np.mean((win > 0.5) == (labels > 0.5)))
 
 
 @each
@@ -289,14 +316,14 @@ def test_what_is_behind_a_text_is_not_read(fw, kind, gpt):
     """Other tokens there, even ids that no model has: the same metrics."""
     [pairs] = batches(1)
     other = Preferences(
-        pairs.prompts, np.where(pairs.chosen_mask, pairs.chosen, -100),
-        pairs.chosen_mask, np.where(pairs.rejected_mask, pairs.rejected, 5),
+        pairs.prompts,
+        np.where(pairs.chosen_mask, pairs.chosen, -100),
+        pairs.chosen_mask,
+        np.where(pairs.rejected_mask, pairs.rejected, 5),
         pairs.rejected_mask,
     )
     trainer = trainer_of(fw, kind, gpt)
-    assert trainer.evaluate(other) == pytest.approx(
-        trainer.evaluate(pairs), rel=1e-12
-    )
+    assert trainer.evaluate(other) == pytest.approx(trainer.evaluate(pairs), rel=1e-12)
 
 
 @each
@@ -323,9 +350,9 @@ def test_only_what_the_loss_reads_is_trained(fw, kind):
 # --- Both frameworks, and resuming -----------------------------------------
 
 
-@pytest.mark.parametrize("kind, gpt", [
-    *((kind, False) for kind in KINDS), ("token", True), ("tdpo", True),
-])
+@pytest.mark.parametrize(
+    "kind, gpt", [*((kind, False) for kind in KINDS), ("token", True), ("tdpo", True)]
+)
 def test_both_frameworks_take_the_same_steps(kind, gpt):
     """Twelve float64 updates; a GPT's prompts are padded."""
     data = data_of(kind, padded=gpt)
@@ -354,9 +381,7 @@ def test_resumes_bit_for_bit(tmp_path, fw, kind):
     resumed.load(path)
     resumed.train(data[5:], progress=False)
     assert resumed.history == whole.history
-    ours, theirs = (
-        fw.checkpoints.get_weights(t.model) for t in (whole, resumed)
-    )
+    ours, theirs = (fw.checkpoints.get_weights(t.model) for t in (whole, resumed))
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name])
 
@@ -365,7 +390,8 @@ def test_resumes_bit_for_bit(tmp_path, fw, kind):
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path, fw):
     path = tmp_path / "x.safetensors"
     for kind, other, settings in (
-        ("sequence", "token", {}), ("dpo", "dpo", {"beta": 0.2}),
+        ("sequence", "token", {}),
+        ("dpo", "dpo", {"beta": 0.2}),
         ("dpo", "dpo", {"label_smoothing": 0.2}),
         ("tdpo", "tdpo", {"alpha": 0.2}),
     ):
@@ -388,20 +414,35 @@ def test_tensorflow_compiles_once_per_shape(kind):
 def arrays(**changes):
     mask = np.array([[1, 1, 0], [1, 0, 0]])
     return {
-        "prompts": np.ones((2, 1), int), "chosen": np.ones((2, 3), int),
-        "chosen_mask": mask, "rejected": np.zeros((2, 3), int),
-        "rejected_mask": mask[::-1], "prompt_mask": np.ones((2, 1)),
+        "prompts": np.ones((2, 1), int),
+        "chosen": np.ones((2, 3), int),
+        "chosen_mask": mask,
+        "rejected": np.zeros((2, 3), int),
+        "rejected_mask": mask[::-1],
+        "prompt_mask": np.ones((2, 1)),
     } | changes
 
 
-@pytest.mark.parametrize("name, value", [
-    ("chosen", np.ones(3)), ("prompts", np.ones((3, 1))),
-    ("prompts", np.ones(2)), ("rejected", np.ones((2, 2))),
-    ("prompt_mask", np.ones((2, 2))),
-    *((f"{text}_mask", np.array(mask)) for text in ("chosen", "rejected")
-      for mask in ([[1, 1], [1, 1]], [[1, 0, 0], [0, 0, 0]],
-                   [[1, 0, 1], [1, 1, 1]], [[1, 0.5, 0], [1, 1, 1]])),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("chosen", np.ones(3)),
+        ("prompts", np.ones((3, 1))),
+        ("prompts", np.ones(2)),
+        ("rejected", np.ones((2, 2))),
+        ("prompt_mask", np.ones((2, 2))),
+        *(
+            (f"{text}_mask", np.array(mask))
+            for text in ("chosen", "rejected")
+            for mask in (
+                [[1, 1], [1, 1]],
+                [[1, 0, 0], [0, 0, 0]],
+                [[1, 0, 1], [1, 1, 1]],
+                [[1, 0.5, 0], [1, 1, 1]],
+            )
+        ),
+    ],
+)
 def test_bad_preferences_are_named(name, value):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         Preferences(**arrays(**{name: value}))
@@ -422,7 +463,8 @@ def test_bad_pairs_are_named(fw, kind):
     trainer = trainer_of(fw, kind)
     good = Preferences(**arrays())
     for pairs, name in (
-        (tuple(vars(good).values()), "pairs"), (good.take([]), "pairs"),
+        (tuple(vars(good).values()), "pairs"),
+        (good.take([]), "pairs"),
         (Preferences(**arrays(prompts=np.full((2, 1), 6))), "prompts"),
         (Preferences(**arrays(prompts=np.full((2, 1), -1))), "prompts"),
         (Preferences(**arrays(rejected=np.full((2, 3), 6))), "completions"),
@@ -438,12 +480,21 @@ ONES = np.ones((2, 3))
 
 
 @each
-@pytest.mark.parametrize("place, value, name", [
-    (0, np.full((2, 1), 6), "prompts"), (1, 6 * ONES, "completions"),
-    (2, ONES[:, :2], "mask"), (2, 0 * ONES, "mask"), (2, ONES / 2, "mask"),
-    (3, ONES[:1], "labels"), (3, 2 * ONES, "labels"), (3, -ONES, "labels"),
-    (3, np.nan * ONES, "labels"), (4, ONES, "prompt_mask"),
-])
+@pytest.mark.parametrize(
+    "place, value, name",
+    [
+        (0, np.full((2, 1), 6), "prompts"),
+        (1, 6 * ONES, "completions"),
+        (2, ONES[:, :2], "mask"),
+        (2, 0 * ONES, "mask"),
+        (2, ONES / 2, "mask"),
+        (3, ONES[:1], "labels"),
+        (3, 2 * ONES, "labels"),
+        (3, -ONES, "labels"),
+        (3, np.nan * ONES, "labels"),
+        (4, ONES, "prompt_mask"),
+    ],
+)
 def test_bad_labels_are_named(fw, place, value, name):
     batch = [np.ones((2, 1), int), np.ones((2, 3), int), ONES, ONES, None]
     batch[place] = value
@@ -454,15 +505,20 @@ def test_bad_labels_are_named(fw, place, value, name):
 
 
 @each
-@pytest.mark.parametrize("kind, settings, name", [
-    ("dpo", {"loss": "DPO"}, "loss"), ("dpo", {"beta": 0}, "beta"),
-    ("dpo", {"beta": float("nan")}, "beta"),
-    ("ipo", {"label_smoothing": 0.1}, "label_smoothing"),
-    ("tdpo", {"label_smoothing": 0.1}, "label_smoothing"),
-    ("dpo", {"label_smoothing": 0.5}, "label_smoothing"),
-    ("dpo", {"alpha": 0.1}, "alpha"), ("ipo", {"alpha": 0.1}, "alpha"),
-    ("tdpo", {"alpha": -0.1}, "alpha"),
-])
+@pytest.mark.parametrize(
+    "kind, settings, name",
+    [
+        ("dpo", {"loss": "DPO"}, "loss"),
+        ("dpo", {"beta": 0}, "beta"),
+        ("dpo", {"beta": float("nan")}, "beta"),
+        ("ipo", {"label_smoothing": 0.1}, "label_smoothing"),
+        ("tdpo", {"label_smoothing": 0.1}, "label_smoothing"),
+        ("dpo", {"label_smoothing": 0.5}, "label_smoothing"),
+        ("dpo", {"alpha": 0.1}, "alpha"),
+        ("ipo", {"alpha": 0.1}, "alpha"),
+        ("tdpo", {"alpha": -0.1}, "alpha"),
+    ],
+)
 def test_bad_settings_are_named(fw, kind, settings, name):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         trainer_of(fw, kind, settings=settings)

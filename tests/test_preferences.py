@@ -74,13 +74,9 @@ def test_process_rewards_by_hand(fw):
     value, (gradient, *_) = fw.grad(
         lambda x: loss(x, fw.tensor(labels), fw.tensor(mask)), scores
     )
-    np.testing.assert_allclose(
-        value, np.log([4 / 3, 2, 4, 4]).mean(), rtol=1e-14
-    )
+    np.testing.assert_allclose(value, np.log([4 / 3, 2, 4, 4]).mean(), rtol=1e-14)
     right = np.array([[3 / 4, 1 / 2, 3 / 4], [1 / 4, 0, 0]])
-    np.testing.assert_allclose(
-        gradient, (right - labels) * mask / 4, atol=1e-15
-    )
+    np.testing.assert_allclose(gradient, (right - labels) * mask / 4, atol=1e-15)
     # A score far on the wrong side costs its size, and stays finite.
     value, (gradient,) = fw.grad(
         lambda x: loss(x, fw.tensor(labels[:1]), fw.tensor(mask[:1])),
@@ -97,7 +93,8 @@ def test_process_rewards_by_hand(fw):
 def test_implicit_rewards_by_hand(fw, shape):
     value, (gradient, _) = fw.grad(
         lambda *x: fw.preferences.implicit_rewards(*x, 0.5),
-        np.full(shape, -2.0), np.full(shape, -5.0),
+        np.full(shape, -2.0),
+        np.full(shape, -5.0),
     )
     np.testing.assert_array_equal(value, np.full(shape, 1.5))
     np.testing.assert_array_equal(gradient, np.full(shape, 0.5))
@@ -108,9 +105,7 @@ def test_dpo_by_hand(fw):
     # Log-ratios 2 and -1, 0 and 1: h = 3 and -1.
     rows = floats([-1, -4], [-3, -2], [-3, -4], [-2, -3])
     z = BETA * np.array([3, -1])
-    value, gradients = fw.grad(
-        lambda *x: fw.preferences.dpo_loss(*x, BETA), *rows
-    )
+    value, gradients = fw.grad(lambda *x: fw.preferences.dpo_loss(*x, BETA), *rows)
     np.testing.assert_allclose(value, np.log1p(np.exp(-z)).mean(), rtol=1e-14)
     weight = BETA * sigmoid(-z) / 2  # eq. 7 and the mean over B = 2
     np.testing.assert_allclose(gradients[0], -weight, rtol=1e-14)
@@ -125,7 +120,8 @@ def test_label_smoothing_by_hand(fw):
         lambda *x: fw.preferences.dpo_loss(*x, BETA, 0.2), *rows
     )
     np.testing.assert_allclose(
-        value, (-0.8 * np.log(sigmoid(z)) - 0.2 * np.log(sigmoid(-z))).mean(),
+        value,
+        (-0.8 * np.log(sigmoid(z)) - 0.2 * np.log(sigmoid(-z))).mean(),
         rtol=1e-14,
     )
     np.testing.assert_allclose(gradient, BETA * (sigmoid(z) - 0.8) / 2)
@@ -141,9 +137,7 @@ def test_label_smoothing_by_hand(fw):
 def test_ipo_by_hand(fw):
     # h = 3 and -1, the target 1 / (2 · 0.25) = 2: errors of 1 and -3.
     rows = floats([-1, -4], [-3, -2], [-3, -4], [-2, -3])
-    value, (up, down, *_) = fw.grad(
-        lambda *x: fw.preferences.ipo_loss(*x, 0.25), *rows
-    )
+    value, (up, down, *_) = fw.grad(lambda *x: fw.preferences.ipo_loss(*x, 0.25), *rows)
     assert value == 5
     np.testing.assert_array_equal(up, [1, -3])
     np.testing.assert_array_equal(down, [-1, 3])
@@ -168,19 +162,19 @@ def test_tdpo_by_hand(fw):
 def test_one_loss_is_another(fw):
     p, rows = fw.preferences, [fw.tensor(row) for row in random_rows(6)]
     dpo = float(p.dpo_loss(*rows[:4], BETA))
-    assert float(p.bradley_terry_loss(
-        p.implicit_rewards(rows[0], rows[2], BETA),
-        p.implicit_rewards(rows[1], rows[3], BETA),
-    )) == pytest.approx(dpo, rel=1e-14)
-    assert float(p.tdpo_loss(*rows, BETA, 0.0)) == pytest.approx(
-        dpo, rel=1e-14
-    )
+    assert float(
+        p.bradley_terry_loss(
+            p.implicit_rewards(rows[0], rows[2], BETA),
+            p.implicit_rewards(rows[1], rows[3], BETA),
+        )
+    ) == pytest.approx(dpo, rel=1e-14)
+    assert float(p.tdpo_loss(*rows, BETA, 0.0)) == pytest.approx(dpo, rel=1e-14)
 
 
 @each
-@pytest.mark.parametrize("name, beta", [
-    ("bradley_terry", 1), ("dpo", BETA), ("tdpo", BETA),
-])
+@pytest.mark.parametrize(
+    "name, beta", [("bradley_terry", 1), ("dpo", BETA), ("tdpo", BETA)]
+)
 def test_far_gaps_stay_finite(fw, name, beta):
     loss, count = losses(fw)[name]
     for gap, value, slope in ((5e3, 0, 0), (-5e3, 5e3 * beta, -beta)):
@@ -194,8 +188,7 @@ def test_far_gaps_stay_finite(fw, name, beta):
 
 
 def text_reward(prefix):
-    return np.sin(2.3 * len(prefix) + sum(1.9 * i * x for i, x in
-                                          enumerate(prefix, 1)))
+    return np.sin(2.3 * len(prefix) + sum(1.9 * i * x for i, x in enumerate(prefix, 1)))
 
 
 def problem():
@@ -212,8 +205,7 @@ def logits_of(mdp, probs):
         text = tuple(text[: int(mask.sum())])
         for length in range(1, len(text) + 1):
             mass[text[:length]] += prob
-    return np.log([[mass[s + (a,)] for a in range(mdp.vocab_size)]
-                   for s in mdp.states])
+    return np.log([[mass[s + (a,)] for a in range(mdp.vocab_size)] for s in mdp.states])
 
 
 def tilted(mdp, ref, exponent):
@@ -232,7 +224,9 @@ def expected(loss, returns):
     n = len(returns)
     return sum(
         wins(returns)[i, j] / (n * (n - 1)) * loss(i, j)
-        for i in range(n) for j in range(n) if i != j
+        for i in range(n)
+        for j in range(n)
+        if i != j
     )
 
 
@@ -244,9 +238,7 @@ def sequence_logprobs(fw, mdp, table):
         import tensorflow as tf
 
         logits = tf.gather(table, np.maximum(mdp.visits, 0))
-    logprobs = fw.logprobs.token_logprobs(
-        logits, fw.tensor(mdp.completions)
-    )
+    logprobs = fw.logprobs.token_logprobs(logits, fw.tensor(mdp.completions))
     return (logprobs * fw.tensor(mdp.mask)) @ fw.tensor(
         np.ones(mdp.max_length)[:, None]
     )
@@ -257,11 +249,15 @@ def test_expected_bradley_terry_finds_the_rewards(fw):
     _, returns, _ = problem()
 
     def gradient(scores):
-        return fw.grad(lambda s: expected(
-            lambda i, j: fw.preferences.bradley_terry_loss(
-                s[i : i + 1], s[j : j + 1]
-            ), returns,
-        ), scores)[1][0]
+        return fw.grad(
+            lambda s: expected(
+                lambda i, j: fw.preferences.bradley_terry_loss(
+                    s[i : i + 1], s[j : j + 1]
+                ),
+                returns,
+            ),
+            scores,
+        )[1][0]
 
     np.testing.assert_allclose(gradient(returns + 7), 0, atol=1e-15)
     assert np.abs(gradient(1.1 * returns)).max() > 1e-3
@@ -276,9 +272,12 @@ def pair_gradient(fw, name, logits):
 
     def total(table):
         logprobs = sequence_logprobs(fw, mdp, table)
-        return expected(lambda i, j: loss(
-            logprobs[i], logprobs[j], ref_logprobs[i], ref_logprobs[j], BETA
-        ), returns)
+        return expected(
+            lambda i, j: loss(
+                logprobs[i], logprobs[j], ref_logprobs[i], ref_logprobs[j], BETA
+            ),
+            returns,
+        )
 
     return np.asarray(fw.grad(total, logits)[1][0])
 
@@ -307,23 +306,32 @@ def test_expected_ipo_finds_its_optimal_policy(fw):
 @each
 def test_implicit_rewards_of_tokens_are_shaped_rewards(fw):
     mdp, returns, ref = problem()
-    values, q = exact.back_up(mdp, lambda q, level: BETA * np.log(
-        (exact.policy(mdp, ref)[level] * np.exp(q / BETA)).sum(axis=1)
-    ))
+    values, q = exact.back_up(
+        mdp,
+        lambda q, level: (
+            BETA
+            * np.log((exact.policy(mdp, ref)[level] * np.exp(q / BETA)).sum(axis=1))
+        ),
+    )
     best = tilted(mdp, ref, returns / BETA)
-    found = fw.numpy(fw.preferences.implicit_rewards(
-        fw.tensor(exact.log_policy(mdp, best)),
-        fw.tensor(exact.log_policy(mdp, ref)), BETA,
-    ))
+    found = fw.numpy(
+        fw.preferences.implicit_rewards(
+            fw.tensor(exact.log_policy(mdp, best)),
+            fw.tensor(exact.log_policy(mdp, ref)),
+            BETA,
+        )
+    )
     np.testing.assert_allclose(found, q - values[:, None], atol=1e-14)
     probs = exact.probabilities(mdp, ref)
     of_texts = fw.preferences.implicit_rewards(
         fw.tensor(exact.completion_logprobs(mdp, best).sum(axis=1)),
-        fw.tensor(exact.completion_logprobs(mdp, ref).sum(axis=1)), BETA,
+        fw.tensor(exact.completion_logprobs(mdp, ref).sum(axis=1)),
+        BETA,
     )
     np.testing.assert_allclose(
         fw.numpy(of_texts),
-        returns - BETA * np.log(probs @ np.exp(returns / BETA)), atol=1e-14,
+        returns - BETA * np.log(probs @ np.exp(returns / BETA)),
+        atol=1e-14,
     )
 
 
@@ -336,20 +344,22 @@ def test_tdpo_is_the_likelihood_of_returns_at_its_optimum(fw):
     """
     mdp, returns, ref = problem()
     logits = ref + exact.q_values(mdp, ref) / BETA
-    kl = fw.numpy(fw.logprobs.kl_exact(
-        fw.tensor(ref[None]), fw.tensor(logits[None])
-    ))[0]
+    kl = fw.numpy(fw.logprobs.kl_exact(fw.tensor(ref[None]), fw.tensor(logits[None])))[
+        0
+    ]
     drift = (kl[mdp.visits] * mdp.mask).sum(axis=1)
     logprobs, ref_logprobs = (
-        exact.completion_logprobs(mdp, table).sum(axis=1)
-        for table in (logits, ref)
+        exact.completion_logprobs(mdp, table).sum(axis=1) for table in (logits, ref)
     )
     for i, j in np.argwhere(~np.eye(len(returns), dtype=bool)):
-        pair = [fw.tensor(x[k : k + 1]) for x in
-                (logprobs, ref_logprobs, drift) for k in (i, j)]
-        assert float(fw.preferences.tdpo_loss(
-            *pair, BETA, 1.0
-        )) == pytest.approx(-np.log(wins(returns)[i, j]), rel=1e-12)
+        pair = [
+            fw.tensor(x[k : k + 1])
+            for x in (logprobs, ref_logprobs, drift)
+            for k in (i, j)
+        ]
+        assert float(fw.preferences.tdpo_loss(*pair, BETA, 1.0)) == pytest.approx(
+            -np.log(wins(returns)[i, j]), rel=1e-12
+        )
 
 
 # --- Both frameworks, and TRL ----------------------------------------------
@@ -384,7 +394,7 @@ def bare(kind, **settings):
     """A trainer of TRL with no more than its loss reads."""
     trainer = kind.__new__(kind)
     trainer.accelerator = SimpleNamespace(
-        device="cpu", gather=lambda x: x, gather_for_metrics=lambda x: x,
+        device="cpu", gather=lambda x: x, gather_for_metrics=lambda x: x
     )
     trainer._metrics = {"eval": defaultdict(list)}
     trainer._total_train_tokens = 0
@@ -406,15 +416,22 @@ def trl_dpo(loss_type, logprobs, mask, label_smoothing=0.0):
     live, ref = (torch.tensor(x) for x in logprobs)
     live.requires_grad_(True)
     trainer = bare(
-        DPOTrainer, model=None, ref_model=Given(log_probs=ref), beta=BETA,
-        label_smoothing=label_smoothing, loss_types=[loss_type],
-        loss_weights=[1.0], f_divergence_type="reverse_kl", ld_alpha=None,
-        precompute_ref_logps=False, use_weighting=False,
+        DPOTrainer,
+        model=None,
+        ref_model=Given(log_probs=ref),
+        beta=BETA,
+        label_smoothing=label_smoothing,
+        loss_types=[loss_type],
+        loss_weights=[1.0],
+        f_divergence_type="reverse_kl",
+        ld_alpha=None,
+        precompute_ref_logps=False,
+        use_weighting=False,
         aux_loss_enabled=False,
         args=SimpleNamespace(gradient_checkpointing_kwargs=None),
     )
     trainer.model = Given(
-        log_probs=live, entropy=live, mean_logits=live, is_top1=live > -1,
+        log_probs=live, entropy=live, mean_logits=live, is_top1=live > -1
     )
     prompt = np.zeros((len(mask), 1))  # one token, which TRL shifts away
     inputs = {
@@ -437,8 +454,7 @@ def assert_like_trl(fw, loss, trl, sums, scale):
     value, gradients = fw.grad(loss, *our_rows(sums))
     np.testing.assert_allclose(value, trl[0], rtol=1e-12)
     np.testing.assert_allclose(
-        np.concatenate(gradients[:2])[:, None] * scale, trl[1], rtol=1e-12,
-        atol=1e-15,
+        np.concatenate(gradients[:2])[:, None] * scale, trl[1], rtol=1e-12, atol=1e-15
     )
 
 
@@ -446,8 +462,10 @@ def assert_like_trl(fw, loss, trl, sums, scale):
 def test_dpo_is_that_of_trl(fw):
     logprobs, mask = preference_batch()
     assert_like_trl(
-        fw, lambda *x: fw.preferences.dpo_loss(*x, BETA),
-        trl_dpo("sigmoid", logprobs, mask), logprobs.sum(axis=2),
+        fw,
+        lambda *x: fw.preferences.dpo_loss(*x, BETA),
+        trl_dpo("sigmoid", logprobs, mask),
+        logprobs.sum(axis=2),
         np.ones_like(mask),
     )
 
@@ -463,15 +481,19 @@ def test_label_smoothing_is_that_of_trl(fw):
     one = [0, 4]  # the first chosen and the first rejected row
     logprobs, mask = logprobs[:, one], mask[one]
     assert_like_trl(
-        fw, lambda *x: fw.preferences.dpo_loss(*x, BETA, 0.2),
-        trl_dpo("aot_unpaired", logprobs, mask, 0.2), logprobs.sum(axis=2),
+        fw,
+        lambda *x: fw.preferences.dpo_loss(*x, BETA, 0.2),
+        trl_dpo("aot_unpaired", logprobs, mask, 0.2),
+        logprobs.sum(axis=2),
         np.ones_like(mask),
     )
     plain = trl_dpo("sigmoid", logprobs, mask)[0]
     assert trl_dpo("sigmoid", logprobs, mask, 0.2)[0] == plain
-    smoothed = float(fw.preferences.dpo_loss(
-        *[fw.tensor(x) for x in our_rows(logprobs.sum(axis=2))], BETA, 0.2
-    ))
+    smoothed = float(
+        fw.preferences.dpo_loss(
+            *[fw.tensor(x) for x in our_rows(logprobs.sum(axis=2))], BETA, 0.2
+        )
+    )
     robust = trl_dpo("robust", logprobs, mask, 0.2)[0]
     assert min(abs(smoothed - plain), abs(smoothed - robust)) > 0.01
 
@@ -486,8 +508,7 @@ def test_ipo_of_means_is_that_of_trl(fw):
         return fw.preferences.ipo_loss(*x, BETA)
 
     assert_like_trl(
-        fw, loss, trl, logprobs.sum(axis=2) / count[:, 0],
-        np.ones_like(mask) / count,
+        fw, loss, trl, logprobs.sum(axis=2) / count[:, 0], np.ones_like(mask) / count
     )
     sums = loss(*[fw.tensor(x) for x in our_rows(logprobs.sum(axis=2))])
     assert abs(float(sums) - trl[0]) > 0.01
@@ -495,11 +516,10 @@ def test_ipo_of_means_is_that_of_trl(fw):
 
 def trl_reward_loss(chosen, rejected, **inputs):
     """TRL's own loss of given scores, and its gradient."""
-    scores = torch.tensor(np.concatenate([chosen, rejected])[:, None],
-                          requires_grad=True)
-    trainer = bare(
-        RewardTrainer, args=SimpleNamespace(center_rewards_coefficient=None)
+    scores = torch.tensor(
+        np.concatenate([chosen, rejected])[:, None], requires_grad=True
     )
+    trainer = bare(RewardTrainer, args=SimpleNamespace(center_rewards_coefficient=None))
     trainer.model = Given(logits=scores)
     loss = trainer.compute_loss(trainer.model, inputs)
     loss.backward()
@@ -515,9 +535,7 @@ def test_bradley_terry_is_that_of_trl(fw, with_margin):
     rows = [chosen, rejected] + [margin] * with_margin
     value, gradients = fw.grad(fw.preferences.bradley_terry_loss, *rows)
     np.testing.assert_allclose(value, theirs[0], rtol=1e-12)
-    np.testing.assert_allclose(
-        np.concatenate(gradients[:2]), theirs[1], rtol=1e-12
-    )
+    np.testing.assert_allclose(np.concatenate(gradients[:2]), theirs[1], rtol=1e-12)
 
 
 # --- Wrong input -----------------------------------------------------------
@@ -527,12 +545,20 @@ ARGUMENTS = {
     "implicit_rewards": ["logprobs", "ref_logprobs"],
     "dpo_loss": ["chosen", "rejected", "ref_chosen", "ref_rejected"],
     "ipo_loss": ["chosen", "rejected", "ref_chosen", "ref_rejected"],
-    "tdpo_loss": ["chosen", "rejected", "ref_chosen", "ref_rejected",
-                  "kl_chosen", "kl_rejected"],
+    "tdpo_loss": [
+        "chosen",
+        "rejected",
+        "ref_chosen",
+        "ref_rejected",
+        "kl_chosen",
+        "kl_rejected",
+    ],
 }
 NUMBERS = {
-    "bradley_terry_loss": {}, "implicit_rewards": {"beta": BETA},
-    "dpo_loss": {"beta": BETA}, "ipo_loss": {"beta": BETA},
+    "bradley_terry_loss": {},
+    "implicit_rewards": {"beta": BETA},
+    "dpo_loss": {"beta": BETA},
+    "ipo_loss": {"beta": BETA},
     "tdpo_loss": {"beta": BETA, "alpha": 0.5},
 }
 
@@ -542,9 +568,7 @@ def call(fw, name, shapes, **numbers):
         argument: fw.tensor(np.zeros(shapes.get(argument, shapes["rest"])))
         for argument in ARGUMENTS[name]
     }
-    return getattr(fw.preferences, name)(
-        **tensors, **NUMBERS[name] | numbers
-    )
+    return getattr(fw.preferences, name)(**tensors, **NUMBERS[name] | numbers)
 
 
 @each
@@ -561,13 +585,18 @@ def test_shapes_are_checked(fw, name):
 
 
 @each
-@pytest.mark.parametrize("name, numbers", [
-    *((name, {"beta": bad}) for name in list(ARGUMENTS)[1:]
-      for bad in (0, -0.1, float("nan"))),
-    *(("dpo_loss", {"label_smoothing": bad})
-      for bad in (-0.1, 0.5, float("nan"))),
-    *(("tdpo_loss", {"alpha": bad}) for bad in (-0.1, float("nan"))),
-])
+@pytest.mark.parametrize(
+    "name, numbers",
+    [
+        *(
+            (name, {"beta": bad})
+            for name in list(ARGUMENTS)[1:]
+            for bad in (0, -0.1, float("nan"))
+        ),
+        *(("dpo_loss", {"label_smoothing": bad}) for bad in (-0.1, 0.5, float("nan"))),
+        *(("tdpo_loss", {"alpha": bad}) for bad in (-0.1, float("nan"))),
+    ],
+)
 def test_numbers_are_checked(fw, name, numbers):
     with pytest.raises(ValueError, match=f"^{next(iter(numbers))}: "):
         call(fw, name, {"rest": (3,)}, **numbers)

@@ -19,14 +19,28 @@ from core.tf import pretrained as tf_pretrained
 from tests.both import BOTH, PT, TF
 
 PRETRAINED = {"pt": pt_pretrained, "tf": tf_pretrained}
-GPT2 = GPTConfig(11, n_positions=8, n_embd=8, n_layer=2, n_head=2, n_inner=12,
-                 pad_token_id=0, bos_token_id=1, eos_token_id=2)
-SIZES = {"vocab_size": 11, "hidden_size": 8, "num_hidden_layers": 2,
-         "num_attention_heads": 2, "intermediate_size": 12,
-         "max_position_embeddings": 8, "num_labels": 3}
+GPT2 = GPTConfig(
+    11,
+    n_positions=8,
+    n_embd=8,
+    n_layer=2,
+    n_head=2,
+    n_inner=12,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
+)
+SIZES = {
+    "vocab_size": 11,
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "max_position_embeddings": 8,
+    "num_labels": 3,
+}
 CONFIGS = {"gpt2": GPT2} | {
-    head: BERTConfig(head=head, **SIZES)
-    for head in ("masked", "sequence", "token")
+    head: BERTConfig(head=head, **SIZES) for head in ("masked", "sequence", "token")
 }
 CLASSES = {
     "gpt2": transformers.AutoModelForCausalLM,
@@ -43,10 +57,13 @@ def build(fw, name, seed=1, dtype="float32"):
     model = kind(CONFIGS[name], seed, dtype)
     rng = np.random.default_rng(seed)
     arrays = fw.checkpoints.get_weights(model)
-    fw.checkpoints.set_weights(model, {
-        n: (a + 0.3 * rng.normal(size=a.shape)).astype(a.dtype)
-        for n, a in sorted(arrays.items())
-    })
+    fw.checkpoints.set_weights(
+        model,
+        {
+            n: (a + 0.3 * rng.normal(size=a.shape)).astype(a.dtype)
+            for n, a in sorted(arrays.items())
+        },
+    )
     return model
 
 
@@ -61,11 +78,10 @@ def load(fw, folder, *arguments):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("source, target", [(PT, TF), (TF, PT)],
-                         ids=["pt to tf", "tf to pt"])
-def test_one_directory_loads_everywhere(
-    tmp_path, source, target, name, dtype
-):
+@pytest.mark.parametrize(
+    "source, target", [(PT, TF), (TF, PT)], ids=["pt to tf", "tf to pt"]
+)
+def test_one_directory_loads_everywhere(tmp_path, source, target, name, dtype):
     first = build(source, name, dtype=dtype)
     PRETRAINED[source.name].save(tmp_path, first)
     second = PRETRAINED[target.name].load(tmp_path, dtype=dtype)
@@ -73,17 +89,14 @@ def test_one_directory_loads_everywhere(
     arrays = target.checkpoints.get_weights(second)
     for key, array in source.checkpoints.get_weights(first).items():
         np.testing.assert_array_equal(arrays[key], array)
-    theirs, info = CLASSES[name].from_pretrained(
-        tmp_path, output_loading_info=True
-    )
+    theirs, info = CLASSES[name].from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info.values())
     assert str(theirs.dtype) == f"torch.{dtype}"
     wanted = theirs(torch.tensor(IDS)).logits.detach().numpy()
     assert np.abs(wanted).max() > 0.3
     for fw, model in ((source, first), (target, second)):
         np.testing.assert_allclose(
-            outputs(fw, model), wanted,
-            atol=1e-4 if dtype == "float32" else 1e-9,
+            outputs(fw, model), wanted, atol=1e-4 if dtype == "float32" else 1e-9
         )
     # What was written says that there is no dropout, as there is none here.
     theirs.train()
@@ -95,17 +108,23 @@ def test_the_value_head_is_kept_beside(tmp_path, fw):
     model = build(fw, "gpt2")
     PRETRAINED[fw.name].save(tmp_path, model)
     assert set(load_file(tmp_path / "value_head.safetensors")) == {
-        "value_head.weight", "value_head.bias"
+        "value_head.weight",
+        "value_head.bias",
     }
     arrays = fw.checkpoints.get_weights(load(fw, tmp_path))
     assert np.abs(arrays["value_head.weight"]).max() > 0.1
     (tmp_path / "value_head.safetensors").unlink()
     arrays = fw.checkpoints.get_weights(load(fw, tmp_path))
     assert (arrays["value_head.weight"] == 0).all()
-    save_file({"value_head.weight": np.ones((1, 9), np.float32)},
-              tmp_path / "value_head.safetensors")
-    with pytest.raises(ValueError, match=r"missing value_head.bias; value_he"
-                                         r"ad.weight: expected shape \(1, 8"):
+    save_file(
+        {"value_head.weight": np.ones((1, 9), np.float32)},
+        tmp_path / "value_head.safetensors",
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"missing value_head.bias; value_he"
+        r"ad.weight: expected shape \(1, 8",
+    ):
         load(fw, tmp_path)
 
 
@@ -134,16 +153,11 @@ def test_a_pooler_that_is_there_is_kept(tmp_path):
     pt_pretrained.save(tmp_path, build(PT, "sequence"))
     trained = load_file(tmp_path / "model.safetensors")
     for count in (None, 5):
-        arrays = PT.checkpoints.get_weights(
-            load(PT, tmp_path, "sequence", count)
-        )
+        arrays = PT.checkpoints.get_weights(load(PT, tmp_path, "sequence", count))
         np.testing.assert_array_equal(
-            arrays["bert.pooler.dense.weight"],
-            trained["bert.pooler.dense.weight"],
+            arrays["bert.pooler.dense.weight"], trained["bert.pooler.dense.weight"]
         )
-        same = np.array_equal(
-            arrays["classifier.weight"], trained["classifier.weight"]
-        )
+        same = np.array_equal(arrays["classifier.weight"], trained["classifier.weight"])
         assert same == (count is None)
     assert load(PT, tmp_path, "token").config.head == "token"
 
@@ -180,14 +194,20 @@ def test_a_directory_like_the_published_bert(tmp_path, fw):
         "bert.pooler.dense.weight": np.full((8, 8), 0.5, np.float32),
         "bert.pooler.dense.bias": np.ones(8, np.float32),
     }
-    save_file(arrays | pooler | {
-        "bert.embeddings.position_ids": np.arange(8)[None],
-        "cls.seq_relationship.weight": np.ones((2, 8), np.float32),
-        "cls.seq_relationship.bias": np.ones(2, np.float32),
-        "cls.predictions.decoder.weight":
-            arrays["bert.embeddings.word_embeddings.weight"],
-        "cls.predictions.decoder.bias": arrays["cls.predictions.bias"],
-    }, tmp_path / "model.safetensors")
+    save_file(
+        arrays
+        | pooler
+        | {
+            "bert.embeddings.position_ids": np.arange(8)[None],
+            "cls.seq_relationship.weight": np.ones((2, 8), np.float32),
+            "cls.seq_relationship.bias": np.ones(2, np.float32),
+            "cls.predictions.decoder.weight": arrays[
+                "bert.embeddings.word_embeddings.weight"
+            ],
+            "cls.predictions.decoder.bias": arrays["cls.predictions.bias"],
+        },
+        tmp_path / "model.safetensors",
+    )
     np.testing.assert_allclose(
         outputs(fw, load(fw, tmp_path)), outputs(PT, model), atol=1e-5
     )
@@ -205,8 +225,7 @@ def test_a_directory_that_transformers_wrote_without_a_head(tmp_path, fw):
         load(fw, tmp_path)
     arrays = fw.checkpoints.get_weights(load(fw, tmp_path, "sequence"))
     np.testing.assert_array_equal(
-        arrays["bert.pooler.dense.weight"],
-        theirs.pooler.dense.weight.detach().numpy(),
+        arrays["bert.pooler.dense.weight"], theirs.pooler.dense.weight.detach().numpy()
     )
 
 
@@ -256,9 +275,7 @@ def test_bad_directories_are_named(tmp_path, fw, monkeypatch):
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match="safetensors does not exist"):
         load(fw, tmp_path)
-    monkeypatch.setattr(
-        "huggingface_hub.snapshot_download", lambda *_, **__: 1 / 0
-    )
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: 1 / 0)
     with pytest.raises(FileNotFoundError, match="name: there is no directory"):
         load(fw, str(tmp_path / "none"))
 
@@ -272,8 +289,10 @@ def test_other_models_have_no_directory(tmp_path, fw):
 
 def test_tensorflow_says_that_it_has_gpt2_and_bert_alone(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
-    with pytest.raises(ValueError, match="name: expected a GPT-2 or BERT, "
-                                         "got 'qwen2' .*core.pt.pretrained"):
+    with pytest.raises(
+        ValueError,
+        match="name: expected a GPT-2 or BERT, got 'qwen2' .*core.pt.pretrained",
+    ):
         tf_pretrained.load(tmp_path)
 
 

@@ -89,7 +89,11 @@ def test_bad_input_is_named():
 
 def test_answers_predict_the_targets_alone():
     env = BatchedEnvironment(
-        [[5, 6], [0, 7]], [[3, 2, 0], [4, 4, 2]], None, 8, eos_id=2,
+        [[5, 6], [0, 7]],
+        [[3, 2, 0], [4, 4, 2]],
+        None,
+        8,
+        eos_id=2,
         prompt_mask=[[1, 1], [0, 1]],
     )
     batch = next(answers(env, 16, np.random.default_rng(0)))

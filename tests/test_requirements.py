@@ -22,8 +22,10 @@ NOT_DECLARED = {"ipython", "matplotlib-inline", "triton"}
 
 
 def requirements(name):
-    lines = (line.partition("#")[0].strip()
-             for line in (ROOT / name).read_text().splitlines())
+    lines = (
+        line.partition("#")[0].strip()
+        for line in (ROOT / name).read_text().splitlines()
+    )
     return [Requirement(line) for line in lines if line]
 
 
@@ -37,8 +39,9 @@ def pinned(found):
 
 def names(lines):
     """What a list of pyproject.toml names, without the project itself."""
-    return {canonicalize_name(Requirement(line).name)
-            for line in lines} - {PROJECT["name"]}
+    return {canonicalize_name(Requirement(line).name) for line in lines} - {
+        PROJECT["name"]
+    }
 
 
 def imported(sources):
@@ -53,9 +56,14 @@ def imported(sources):
             else:
                 continue
             for top in {name.split(".")[0] for name in found}:
-                if top not in (*sys.stdlib_module_names, "core",
-                               "applications", "tests", "google",
-                               "colab"):
+                if top not in (
+                    *sys.stdlib_module_names,
+                    "core",
+                    "applications",
+                    "tests",
+                    "google",
+                    "colab",
+                ):
                     yield canonicalize_name(known.get(top, [top])[0])
 
 
@@ -74,9 +82,9 @@ def cells():
                 )
 
 
-@pytest.mark.parametrize("line", [
-    *PROJECT["dependencies"], *(x for extra in EXTRAS.values() for x in extra)
-])
+@pytest.mark.parametrize(
+    "line", [*PROJECT["dependencies"], *(x for extra in EXTRAS.values() for x in extra)]
+)
 def test_what_is_declared_is_pinned_within_its_bounds(line):
     wanted = Requirement(line)
     if wanted.name == PROJECT["name"]:
@@ -88,9 +96,9 @@ def test_what_is_declared_is_pinned_within_its_bounds(line):
 
 def test_a_bound_is_a_version_that_was_tried():
     """That of the book or that of Colab."""
-    tried = set(pinned(requirements("requirements.txt"))) | set(pinned(
-        r for r in requirements("requirements-colab.txt") if r.specifier
-    ))
+    tried = set(pinned(requirements("requirements.txt"))) | set(
+        pinned(r for r in requirements("requirements-colab.txt") if r.specifier)
+    )
     for lines in (PROJECT["dependencies"], *EXTRAS.values()):
         for wanted in map(Requirement, lines):
             for bound in wanted.specifier:
@@ -98,11 +106,16 @@ def test_a_bound_is_a_version_that_was_tried():
                 assert (name, bound.version) in tried, wanted
 
 
-@pytest.mark.parametrize("pattern, extras", [
-    ("core/*.py", []), ("core/pt/*.py", ["pt"]), ("core/tf/*.py", ["tf"]),
-    ("book/applications/*.py", ["pt", "tf", "book"]),
-    ("book/*.ipynb", ["pt", "tf", "book"]),
-])
+@pytest.mark.parametrize(
+    "pattern, extras",
+    [
+        ("core/*.py", []),
+        ("core/pt/*.py", ["pt"]),
+        ("core/tf/*.py", ["tf"]),
+        ("book/applications/*.py", ["pt", "tf", "book"]),
+        ("book/*.ipynb", ["pt", "tf", "book"]),
+    ],
+)
 def test_what_is_imported_is_declared(pattern, extras):
     declared = names(PROJECT["dependencies"]).union(
         *(names(EXTRAS[extra]) for extra in extras)
@@ -123,8 +136,7 @@ def test_the_lock_leaves_the_build_of_torch_open():
     """Versions alone: no index, no path, nothing of one build."""
     text = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"://|^-|@|\+", text, re.MULTILINE)
-    assert not [r for r in requirements("requirements.lock")
-                if CUDA.match(r.name)]
+    assert not [r for r in requirements("requirements.lock") if CUDA.match(r.name)]
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
@@ -132,11 +144,16 @@ def test_one_version_for_each_python(python):
     """Of what has several, markers choose one."""
     chosen = {}
     for requirement in requirements("requirements.lock"):
-        for system, os_name in (("linux", "posix"), ("darwin", "posix"),
-                                ("win32", "nt")):
+        for system, os_name in (
+            ("linux", "posix"),
+            ("darwin", "posix"),
+            ("win32", "nt"),
+        ):
             where = {
-                "python_version": python, "sys_platform": system,
-                "python_full_version": f"{python}.9", "os_name": os_name,
+                "python_version": python,
+                "sys_platform": system,
+                "python_full_version": f"{python}.9",
+                "os_name": os_name,
             }
             marker = requirement.marker
             if marker is None or marker.evaluate(where):

@@ -24,9 +24,7 @@ from core.returns import (
 
 B, T = 4, 6
 LENGTHS = st.lists(st.integers(1, T), min_size=B, max_size=B)
-MASKS = LENGTHS.map(
-    lambda n: (np.arange(T) < np.array(n)[:, None]).astype(float)
-)
+MASKS = LENGTHS.map(lambda n: (np.arange(T) < np.array(n)[:, None]).astype(float))
 TOKENS = arrays(np.float64, (B, T), elements=st.floats(-10, 10))
 SCORES = arrays(np.float64, (12,), elements=st.floats(-10, 10))
 UNIT = st.floats(0, 1)
@@ -43,12 +41,8 @@ def test_returns_by_hand():
         discounted_returns(rewards, mask, 0.5),
         [[1 + 1 + 0.75, 2 + 1.5, 3], [4 + 4, 8, 0]],
     )
-    assert_array_equal(
-        total_returns(rewards, mask, 0.5), [[2.75] * 3, [8, 8, 0]]
-    )
-    assert_array_equal(
-        discounted_returns(rewards, mask, 0.0), [[1, 2, 3], [4, 8, 0]]
-    )
+    assert_array_equal(total_returns(rewards, mask, 0.5), [[2.75] * 3, [8, 8, 0]])
+    assert_array_equal(discounted_returns(rewards, mask, 0.0), [[1, 2, 3], [4, 8, 0]])
 
 
 def test_gae_by_hand():
@@ -58,8 +52,7 @@ def test_gae_by_hand():
     # Row 1 was cut off after two tokens, V = 10: 4+2-2, 8+5-4 = 4, 9.
     advantages = gae(rewards, values, mask, 0.5, 0.5, bootstrap=[0, 10])
     assert_array_equal(
-        advantages,
-        [[1 + (1 - 0.75) / 4, 1 - 0.75, -3], [4 + 9 / 4, 9, 0]],
+        advantages, [[1 + (1 - 0.75) / 4, 1 - 0.75, -3], [4 + 9 / 4, 9, 0]]
     )
 
 
@@ -67,8 +60,7 @@ def test_gae_by_hand():
 @given(TOKENS, TOKENS, MASKS, UNIT)
 def test_gae_with_lam_1_is_return_minus_value(rewards, values, mask, gamma):
     expected = (discounted_returns(rewards, mask, gamma) - values) * mask
-    assert_allclose(gae(rewards, values, mask, gamma, 1.0), expected,
-                    atol=1e-9)
+    assert_allclose(gae(rewards, values, mask, gamma, 1.0), expected, atol=1e-9)
 
 
 @settings(deadline=None)
@@ -93,23 +85,21 @@ def test_gae_bootstrap_is_a_discounted_last_reward(
     paid = rewards + gamma * after * last
     assert_allclose(
         gae(rewards, values, mask, gamma, lam, np.full(B, after)),
-        gae(paid, values, mask, gamma, lam), atol=1e-9,
+        gae(paid, values, mask, gamma, lam),
+        atol=1e-9,
     )
 
 
 @settings(deadline=None)
 @given(TOKENS, TOKENS, MASKS, UNIT, UNIT)
-def test_what_follows_the_end_does_not_count(
-    rewards, values, mask, gamma, lam
-):
+def test_what_follows_the_end_does_not_count(rewards, values, mask, gamma, lam):
     hidden = np.where(mask > 0, rewards, 1e6)
     other = np.where(mask > 0, values, -1e6)
     for function, a, b in [
         (discounted_returns, (rewards, mask, gamma), (hidden, mask, gamma)),
         (total_returns, (rewards, mask, gamma), (hidden, mask, gamma)),
         (whiten, (rewards, mask), (hidden, mask)),
-        (gae, (rewards, values, mask, gamma, lam),
-         (hidden, other, mask, gamma, lam)),
+        (gae, (rewards, values, mask, gamma, lam), (hidden, other, mask, gamma, lam)),
     ]:
         assert_array_equal(function(*a), function(*b))
         assert not function(*a)[mask == 0].any()
@@ -150,9 +140,7 @@ def test_baselines_by_hand():
     scores = [1.0, 3.0, 5.0, 0.0, 0.0, 6.0]
     assert_array_equal(batch_mean_baseline(scores), [2.5] * 6)
     assert_array_equal(leave_one_out(scores, 3), [4, 3, 2, 3, 3, 0])
-    assert_array_equal(
-        group_advantages(scores, 3, scale=False), [-2, 0, 2, -2, -2, 4]
-    )
+    assert_array_equal(group_advantages(scores, 3, scale=False), [-2, 0, 2, -2, -2, 4])
     # Deviations with n - 1: sqrt(8 / 2) = 2 and sqrt(24 / 2).
     assert_allclose(
         group_advantages(scores, 3, scale=True),
@@ -166,7 +154,7 @@ def test_leave_one_out_is_the_mean_of_the_others(scores, size):
     baseline = leave_one_out(scores, size)
     for i in range(12):
         first = i - i % size
-        group = np.delete(scores[first:first + size], i - first)
+        group = np.delete(scores[first : first + size], i - first)
         assert_allclose(baseline[i], group.mean(), atol=1e-9)
     # Advantages over it sum to 0 in each group, and are the scores minus
     # the group's mean times G / (G - 1).
@@ -211,9 +199,7 @@ def test_whitening_without_a_shift_keeps_the_mean():
     assert_array_equal(whiten(x, mask, shift=False), [[1.0, 3.0, 0.0]])
     x = [[0.0, 8.0, 4.0]]
     assert_array_equal(whiten(x, mask, shift=False), [[3.0, 5.0, 0.0]])
-    assert_array_equal(
-        whiten([[2.0, 2.0, 9.0]], mask, shift=False), [[2.0, 2.0, 0.0]]
-    )
+    assert_array_equal(whiten([[2.0, 2.0, 9.0]], mask, shift=False), [[2.0, 2.0, 0.0]])
 
 
 def test_bad_input_is_named():

@@ -17,7 +17,9 @@ from core import rewards
 from core.text import CharTokenizer
 
 TEXT_REWARDS = [
-    rewards.exact_match, rewards.edit_similarity, rewards.edit_ratio,
+    rewards.exact_match,
+    rewards.edit_similarity,
+    rewards.edit_ratio,
     rewards.position_match,
 ]
 
@@ -47,13 +49,16 @@ def test_docstrings():
 
 
 # completion, target: exact, edit similarity, edit ratio, position match
-@pytest.mark.parametrize("completion, target, expected", [
-    ("kitten", "sitting", [0, 1 / 4, 1 - 3 / 7, 4 / 7]),  # distance 3
-    ("你好世界", "你好世界", [1, 1, 1, 1]),
-    ("好世界", "你好世界", [0, 1 / 2, 3 / 4, 0]),  # one left out: all move
-    ("", "ab", [0, 1 / 3, 0, 0]),
-    ("abcd", "ab", [0, 1 / 3, 1 / 2, 1]),  # what follows does not count
-])
+@pytest.mark.parametrize(
+    "completion, target, expected",
+    [
+        ("kitten", "sitting", [0, 1 / 4, 1 - 3 / 7, 4 / 7]),  # distance 3
+        ("你好世界", "你好世界", [1, 1, 1, 1]),
+        ("好世界", "你好世界", [0, 1 / 2, 3 / 4, 0]),  # one left out: all move
+        ("", "ab", [0, 1 / 3, 0, 0]),
+        ("abcd", "ab", [0, 1 / 3, 1 / 2, 1]),  # what follows does not count
+    ],
+)
 def test_text_rewards_by_hand(completion, target, expected):
     for function, value in zip(TEXT_REWARDS, expected, strict=True):
         assert_allclose(function([completion], target=[target]), [value])
@@ -73,11 +78,22 @@ def test_repetition_by_hand():
 
 def test_rewards_have_the_signature_that_trl_calls():
     """Further columns and `prompts` are accepted; the result is a list."""
-    columns = {"target": ["ab"], "wanted": ["b"], "length": [4],
-               "prompts": ["?"], "completion_ids": [[3, 4]]}
-    expected = {"exact_match": 1.0, "edit_similarity": 1.0, "edit_ratio": 1.0,
-                "position_match": 1.0, "contains": 1.0, "length_score": 0.5,
-                "repetition": 0.0}
+    columns = {
+        "target": ["ab"],
+        "wanted": ["b"],
+        "length": [4],
+        "prompts": ["?"],
+        "completion_ids": [[3, 4]],
+    }
+    expected = {
+        "exact_match": 1.0,
+        "edit_similarity": 1.0,
+        "edit_ratio": 1.0,
+        "position_match": 1.0,
+        "contains": 1.0,
+        "length_score": 0.5,
+        "repetition": 0.0,
+    }
     for name, value in expected.items():
         scores = getattr(rewards, name)(completions=["ab"], **columns)
         assert type(scores) is list and type(scores[0]) is float
@@ -136,22 +152,20 @@ def test_token_indicator():
     paid = rewards.token_indicator(COMPLETIONS, MASK, TARGETS)
     assert_array_equal(paid, [[1, 1, 1, 1], [0, 1, 0, 0]])
     # A pad that was sampled is not the target's padding.
-    paid = rewards.token_indicator(
-        [[0, 6, 2, 0]], [[1, 1, 1, 0]], [TARGETS[1]]
-    )
+    paid = rewards.token_indicator([[0, 6, 2, 0]], [[1, 1, 1, 0]], [TARGETS[1]])
     assert_array_equal(paid, [[0, 1, 1, 0]])
 
 
 def test_token_position_match():
     paid = rewards.token_position_match(COMPLETIONS, MASK, TARGETS)
-    assert_array_equal(paid, [[.25, 0, .25, 0], [0, .5, 0, 0]])
+    assert_array_equal(paid, [[0.25, 0, 0.25, 0], [0, 0.5, 0, 0]])
     paid = rewards.token_position_match([[6, 4, 0]], [[1, 1, 1]], [TARGETS[1]])
-    assert_array_equal(paid, [[.5, 0, 0]])
+    assert_array_equal(paid, [[0.5, 0, 0]])
 
 
 def test_token_cumulative_match():
     paid = rewards.token_cumulative_match(COMPLETIONS, MASK, TARGETS)
-    assert_array_equal(paid, [[.25, .25, .5, .5], [0, .5, 0, 0]])
+    assert_array_equal(paid, [[0.25, 0.25, 0.5, 0.5], [0, 0.5, 0, 0]])
 
 
 def test_token_exact_match():
@@ -182,24 +196,18 @@ def test_token_edit_similarity():
 
 def test_terminal_and_shaping_by_hand():
     mask = [[1, 1, 0], [1, 1, 1]]
-    assert_array_equal(
-        rewards.terminal([5, -1], mask), [[0, 5, 0], [0, 0, -1]]
-    )
+    assert_array_equal(rewards.terminal([5, -1], mask), [[0, 5, 0], [0, 0, -1]])
     potentials = [[1, 2, 4, 8], [1, 2, 4, 8]]
     assert_array_equal(
-        rewards.potential_shaping(potentials, mask, 0.5),
-        [[0, -2, 0], [0, 0, -4]],
+        rewards.potential_shaping(potentials, mask, 0.5), [[0, -2, 0], [0, 0, -4]]
     )
     assert_array_equal(
-        rewards.potential_difference(potentials, mask),
-        [[1, 2, 0], [1, 2, 4]],
+        rewards.potential_difference(potentials, mask), [[1, 2, 0], [1, 2, 4]]
     )
 
 
 def masks(batch, length):
-    lengths = st.lists(
-        st.integers(1, length), min_size=batch, max_size=batch
-    )
+    lengths = st.lists(st.integers(1, length), min_size=batch, max_size=batch)
     return lengths.map(
         lambda n: (np.arange(length) < np.array(n)[:, None]).astype(float)
     )
@@ -236,16 +244,19 @@ def test_terminal_pays_the_whole_score_once(scores, mask):
 
 
 # Text, its mask and, times L, what progress and regret pay; target 3 4 5 EOS.
-@pytest.mark.parametrize("text, generated, progress, regret", [
-    ([3, 4, 5, 2], 4, [0, 0, 0, 0], [0, 0, 0, 0]),
-    ([3, 6, 5, 2], 4, [0, -1, 0, 0], [0, -1, 0, 0]),  # one word replaced
-    # The first word left out: 4 for 3, 45 for 34 (2), then 452 for 3452 (1).
-    ([4, 5, 2, 0], 3, [-1, -1, 1, 0], [-1, 0, 0, 0]),
-    # A word twice: 33 for 34 (1), 334 for 345 (2), the limit cuts off (2).
-    ([3, 3, 4, 5], 4, [0, -1, -1, 0], [0, -1, 0, -1]),
-    ([3, 2, 0, 0], 2, [0, -2, 0, 0], [0, -2, 0, 0]),  # stopped early
-    ([6, 6, 6, 6], 4, [-1, -1, -1, -1], [-1, -1, -1, -1]),
-])
+@pytest.mark.parametrize(
+    "text, generated, progress, regret",
+    [
+        ([3, 4, 5, 2], 4, [0, 0, 0, 0], [0, 0, 0, 0]),
+        ([3, 6, 5, 2], 4, [0, -1, 0, 0], [0, -1, 0, 0]),  # one word replaced
+        # The first word left out: 4 for 3, 45 for 34 (2), then 452 for 3452 (1).
+        ([4, 5, 2, 0], 3, [-1, -1, 1, 0], [-1, 0, 0, 0]),
+        # A word twice: 33 for 34 (1), 334 for 345 (2), the limit cuts off (2).
+        ([3, 3, 4, 5], 4, [0, -1, -1, 0], [0, -1, 0, -1]),
+        ([3, 2, 0, 0], 2, [0, -2, 0, 0], [0, -2, 0, 0]),  # stopped early
+        ([6, 6, 6, 6], 4, [-1, -1, -1, -1], [-1, -1, -1, -1]),
+    ],
+)
 def test_edit_progress_and_regret_by_hand(text, generated, progress, regret):
     arguments = [text], [[1] * generated + [0] * (4 - generated)], TARGETS[:1]
     paid = rewards.token_edit_progress(*arguments)
@@ -296,14 +307,17 @@ def test_edit_regret_is_the_optimal_advantage():
         for t in range(1, len(text) + (text[-1] == 2)):
             if t < len(text) and limit - t < len(target):
                 continue  # so near the limit a best ending may not fit
-            loss = best[text[:t - 1]] - best[text[:t]]
+            loss = best[text[: t - 1]] - best[text[:t]]
             assert_allclose(paid[0, t - 1], loss / 4, atol=1e-15)
 
 
 TOKEN_REWARDS = [
-    rewards.token_indicator, rewards.token_position_match,
-    rewards.token_cumulative_match, rewards.token_exact_match,
-    rewards.token_edit_similarity, rewards.token_edit_progress,
+    rewards.token_indicator,
+    rewards.token_position_match,
+    rewards.token_cumulative_match,
+    rewards.token_exact_match,
+    rewards.token_edit_similarity,
+    rewards.token_edit_progress,
     rewards.token_edit_regret,
 ]
 
@@ -323,7 +337,7 @@ def test_token_rewards_agree_with_loops_over_rows(function, data):
         n = int(mask[row].sum())
         wanted = targets[row][targets[row] != 0]
         alone = function(
-            completions[row:row + 1, :n], mask[row:row + 1, :n], wanted[None]
+            completions[row : row + 1, :n], mask[row : row + 1, :n], wanted[None]
         )
         assert_allclose(alone[0], paid[row, :n], atol=1e-15)
 
@@ -377,8 +391,7 @@ def test_token_length_and_repetition_by_hand():
     mask = (made != 0).astype(float)
     targets = np.array([[3, 4, 3, 2, 0, 0], [3, 3, 3, 5, 5, 2]])
     np.testing.assert_allclose(
-        rewards.token_length(made, mask, targets),
-        [[0, 0, 0, 0, -0.25, -0.25], [0] * 6],
+        rewards.token_length(made, mask, targets), [[0, 0, 0, 0, -0.25, -0.25], [0] * 6]
     )
     # 3 4 and 4 3 come again; 3 3 comes twice in the second row
     np.testing.assert_allclose(
@@ -428,8 +441,7 @@ def test_potentials_from_text_score_every_beginning():
     targets = np.array([[3, 4, 5]] * 2)
     score = rewards.potentials_from_text(rewards.edit_ratio, tokenizer)
     potentials = score(completions, mask, targets)
-    assert_allclose(potentials, [
-        [0, 1 / 3, 2 / 3, 2 / 3], [0, 1 / 3, 1 / 3, 1 / 3]])
+    assert_allclose(potentials, [[0, 1 / 3, 2 / 3, 2 / 3], [0, 1 / 3, 1 / 3, 1 / 3]])
     paid = rewards.potential_difference(potentials, mask)
     whole = rewards.token_from_text(rewards.edit_ratio, tokenizer)
     assert_allclose(paid.sum(1), whole(completions, mask, targets).sum(1))

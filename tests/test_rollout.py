@@ -16,10 +16,13 @@ def policy_of(fw, name="LSTMPolicy", vocab=6, seed=2, dtype="float64"):
     config = GPTConfig(vocab, n_positions=16, n_embd=8, n_layer=2, n_head=2)
     policy = fw.models.GPT(config, seed=seed, dtype=dtype)
     # Larger weights: at the first ones all tokens are about as likely.
-    fw.checkpoints.set_weights(policy, {
-        n: 20 * w if w.ndim == 2 else w
-        for n, w in fw.checkpoints.get_weights(policy).items()
-    })
+    fw.checkpoints.set_weights(
+        policy,
+        {
+            n: 20 * w if w.ndim == 2 else w
+            for n, w in fw.checkpoints.get_weights(policy).items()
+        },
+    )
     return policy
 
 
@@ -37,10 +40,17 @@ POLICIES = ["LSTMPolicy", "LSTMAttentionPolicy", "GPT"]
 
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("eos_id", [None, 2, 0])  # 0: eos is also the pad
-@pytest.mark.parametrize("options", [
-    {"temperature": 0.7}, {"group_size": 4}, {"top_k": 3}, {"top_p": 0.8},
-    {"temperature": 1.5, "top_k": 4, "top_p": 0.6, "group_size": 2},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 0.7},
+        {"group_size": 4},
+        {"top_k": 3},
+        {"top_p": 0.8},
+        {"temperature": 1.5, "top_k": 4, "top_p": 0.6, "group_size": 2},
+    ],
+    ids=str,
+)
 def test_sampler_and_scorer_agree(name, eos_id, options):
     """One-token steps and the full pass give the same log-probabilities."""
     noise = np.random.default_rng(3).gumbel(size=(16, 5, 6))
@@ -55,9 +65,7 @@ def test_sampler_and_scorer_agree(name, eos_id, options):
             policy, prompts, 5, noise, eos_id=eos_id, **options
         )
         tensors = [fw.tensor(a) for a in (prompts, completions, mask)]
-        again, entropies, values = map(
-            fw.numpy, policy.evaluate(*tensors, **scored)
-        )
+        again, entropies, values = map(fw.numpy, policy.evaluate(*tensors, **scored))
         np.testing.assert_allclose(logprobs, again * mask, atol=1e-12)
         found[fw.name] = completions, mask, entropies * mask, values * mask
     for first, second in zip(found["pt"], found["tf"]):
@@ -75,14 +83,16 @@ def test_rows_that_end_leave_the_others_as_they_were(fw, name):
         if length < 9:
             noise[row, length, 2] = 1e3
     policy = policy_of(fw, name)
-    together = fw.rollout.sample(
-        policy, prompts, 9, noise, eos_id=2, group_size=4
-    )
+    together = fw.rollout.sample(policy, prompts, 9, noise, eos_id=2, group_size=4)
     assert len(set(together[2].sum(axis=1))) > 5
     for part in (slice(0, 8), slice(40, 48)):
         alone = fw.rollout.sample(
-            policy, prompts[part.start // 4 : part.stop // 4], 9, noise[part],
-            eos_id=2, group_size=4,
+            policy,
+            prompts[part.start // 4 : part.stop // 4],
+            9,
+            noise[part],
+            eos_id=2,
+            group_size=4,
         )
         for first, second in zip(together, alone):
             np.testing.assert_allclose(first[part], second, atol=1e-12)
@@ -97,30 +107,28 @@ def test_padding_on_the_left_changes_nothing(fw, eos_id):
     mask = (np.arange(5) >= 5 - lengths[:, None]).astype(float)
     policy = policy_of(fw, "GPT")
     options = {"eos_id": eos_id, "group_size": 2}
-    padded = fw.rollout.sample(
-        policy, prompts, 6, noise, prompt_mask=mask, **options
-    )
-    scored = policy.evaluate(*[
-        fw.tensor(a) for a in (prompts, padded[0], padded[2], mask)
-    ])[0]
+    padded = fw.rollout.sample(policy, prompts, 6, noise, prompt_mask=mask, **options)
+    scored = policy.evaluate(
+        *[fw.tensor(a) for a in (prompts, padded[0], padded[2], mask)]
+    )[0]
     np.testing.assert_allclose(fw.numpy(scored), padded[1], atol=1e-12)
     for i, length in enumerate(lengths):
         alone = fw.rollout.sample(
-            policy, prompts[i : i + 1, 5 - length :], 6,
-            noise[2 * i : 2 * i + 2], **options,
+            policy,
+            prompts[i : i + 1, 5 - length :],
+            6,
+            noise[2 * i : 2 * i + 2],
+            **options,
         )
         for first, second in zip(padded, alone):
-            np.testing.assert_allclose(
-                first[2 * i : 2 * i + 2], second, atol=1e-12
-            )
+            np.testing.assert_allclose(first[2 * i : 2 * i + 2], second, atol=1e-12)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_a_recurrent_policy_refuses_padding(fw):
     with pytest.raises(ValueError, match="^prompt_mask"):
         fw.rollout.sample(
-            policy_of(fw), np.ones((1, 2), int), 3,
-            prompt_mask=np.array([[0, 1]]),
+            policy_of(fw), np.ones((1, 2), int), 3, prompt_mask=np.array([[0, 1]])
         )
 
 
@@ -158,14 +166,12 @@ def test_gumbel_max_draws_from_the_policy(fw):
     """Frequencies of all 27 texts against their exact probabilities."""
     policy = policy_of(fw, vocab=3, dtype="float32")
     mdp = exact.TokenMDP.enumerate(3, 3, lambda text: 0.0)
-    logits = exact.policy_logits(mdp, lambda prefixes: last_logits(
-        fw, policy, prefixes
-    ))
+    logits = exact.policy_logits(
+        mdp, lambda prefixes: last_logits(fw, policy, prefixes)
+    )
     probs, n = exact.probabilities(mdp, logits), 20_000
     noise = np.random.default_rng(6).gumbel(size=(n, 3, 3))
-    completions, _, _ = fw.rollout.sample(
-        policy, np.ones((n, 1), int), 3, noise
-    )
+    completions, _, _ = fw.rollout.sample(policy, np.ones((n, 1), int), 3, noise)
     index = completions @ [9, 3, 1]
     counts = np.bincount(index, minlength=27)[mdp.completions @ [9, 3, 1]]
     error = (counts - n * probs) / np.sqrt(n * probs * (1 - probs))
@@ -195,9 +201,7 @@ def test_a_seed_draws_from_the_policy(fw, options):
     error = counts - n * probs
     error = error / np.sqrt(n * probs * (1 - probs) + 1e-9)
     assert np.abs(error[possible]).max() < 4
-    np.testing.assert_allclose(
-        first[1][:, 0], expected[first[0][:, 0]], atol=1e-9
-    )
+    np.testing.assert_allclose(first[1][:, 0], expected[first[0][:, 0]], atol=1e-9)
 
 
 def last_logits(fw, policy, prefixes):
@@ -211,9 +215,7 @@ def test_greedy_takes_the_most_likely_token(fw):
     prompts = np.ones((1, 1), int)
     completions, _, _ = fw.rollout.sample(policy, prompts, 4)
     logits, _ = policy.score(fw.tensor(prompts), fw.tensor(completions))
-    np.testing.assert_array_equal(
-        fw.numpy(logits).argmax(axis=-1), completions
-    )
+    np.testing.assert_array_equal(fw.numpy(logits).argmax(axis=-1), completions)
 
 
 @pytest.mark.parametrize("eos_id", [None, 2])
@@ -256,10 +258,14 @@ def test_rollout_is_the_same_in_both(eos_id):
         ({"group_size": 0}, "group_size"),
         ({"noise": np.zeros((1, 4, 6)), "seed": 1}, "seed"),
         ({"prompt_mask": np.ones((1, 2))}, "prompt_mask"),
-        ({"prompts": np.array([[1, 1]]),
-          "prompt_mask": np.array([[1, 0]])}, "prompt_mask"),
-        ({"prompts": np.array([[1, 1]]),
-          "prompt_mask": np.array([[0, 0]])}, "prompt_mask"),
+        (
+            {"prompts": np.array([[1, 1]]), "prompt_mask": np.array([[1, 0]])},
+            "prompt_mask",
+        ),
+        (
+            {"prompts": np.array([[1, 1]]), "prompt_mask": np.array([[0, 0]])},
+            "prompt_mask",
+        ),
     ],
 )
 def test_bad_input_is_named(fw, change, name):
@@ -282,20 +288,18 @@ def test_rollout_of_groups_and_padded_prompts(fw):
     env.prompt_mask = np.ones((8, 2))
     env.prompt_mask[3, 0] = 0
     batch = fw.rollout.rollout(
-        policy_of(fw, "GPT"), env, np.array([3, 5]),
-        np.random.default_rng(1), group_size=3,
+        policy_of(fw, "GPT"),
+        env,
+        np.array([3, 5]),
+        np.random.default_rng(1),
+        group_size=3,
     )
     np.testing.assert_array_equal(batch.rows, [3, 3, 3, 5, 5, 5])
     np.testing.assert_array_equal(batch.prompts, env.prompts[batch.rows])
+    np.testing.assert_array_equal(batch.prompt_mask, env.prompt_mask[batch.rows])
     np.testing.assert_array_equal(
-        batch.prompt_mask, env.prompt_mask[batch.rows]
+        batch.rewards, env.rewards(batch.completions, batch.mask, batch.rows)
     )
-    np.testing.assert_array_equal(
-        batch.rewards,
-        env.rewards(batch.completions, batch.mask, batch.rows),
-    )
-
-
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

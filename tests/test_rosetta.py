@@ -20,8 +20,10 @@ from core.settings import PolicyGradientConfig
 PAGE = (Path(__file__).resolve().parents[1] / "book/rosetta.md").read_text()
 THEIRS = re.findall(r"`(\w+Config)\.(\w+)` = ([^\s,|(:]+)", PAGE)
 RECORDS = {
-    name: kind for module in (advantages, algorithms)
-    for name, kind in vars(module).items() if isinstance(kind, type)
+    name: kind
+    for module in (advantages, algorithms)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type)
 }
 OURS = re.findall(r"^\| (`[\w.]+` = .*?) \|", PAGE, re.MULTILINE)
 
@@ -42,9 +44,9 @@ def test_trls_names_and_defaults(config, name, value):
     assert defaults(getattr(trl, config))[name] == ast.literal_eval(value)
 
 
-@pytest.mark.parametrize("config, name, value", re.findall(
-    r'`(\w+Config)\((\w+)="(\w+)"\)`', PAGE
-))
+@pytest.mark.parametrize(
+    "config, name, value", re.findall(r'`(\w+Config)\((\w+)="(\w+)"\)`', PAGE)
+)
 def test_trls_other_values(config, name, value):
     """A setting of this name, and a value that its trainer reads."""
     assert name in defaults(getattr(trl, config))

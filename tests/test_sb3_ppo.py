@@ -36,9 +36,7 @@ def test_gae(gamma, lam, truncated):
     count, after = int(MASK.sum()), 0.7
     space = gymnasium.spaces.Discrete(2)
     buffer = RolloutBuffer(count, space, space, "cpu", lam, gamma)
-    buffer.rewards, buffer.values = flat(rewards)[:, None], flat(values)[
-        :, None
-    ]
+    buffer.rewards, buffer.values = flat(rewards)[:, None], flat(values)[:, None]
     buffer.advantages = np.zeros((count, 1))
     first = np.zeros_like(MASK)
     first[:, 0] = 1
@@ -48,9 +46,7 @@ def test_gae(gamma, lam, truncated):
     )
     bootstrap = np.array([0.0, 0.0, 0.0, after * truncated])
     ours = returns.gae(rewards, values, MASK, gamma, lam, bootstrap)
-    np.testing.assert_allclose(
-        flat(ours), buffer.advantages[:, 0], atol=1e-12
-    )
+    np.testing.assert_allclose(flat(ours), buffer.advantages[:, 0], atol=1e-12)
 
 
 def theirs(arrays, clip, value_clip, value_coef):
@@ -65,22 +61,33 @@ def theirs(arrays, clip, value_clip, value_coef):
     logprobs.requires_grad_()
     values.requires_grad_()
     trainer = MagicMock(
-        n_epochs=1, batch_size=len(adv), normalize_advantage=False,
-        ent_coef=0.0, vf_coef=value_coef, target_kl=None, max_grad_norm=1.0,
+        n_epochs=1,
+        batch_size=len(adv),
+        normalize_advantage=False,
+        ent_coef=0.0,
+        vf_coef=value_coef,
+        target_kl=None,
+        max_grad_norm=1.0,
         clip_range=lambda progress: clip,
-        clip_range_vf=None if value_clip is None else (
-            lambda progress: value_clip
-        ),
+        clip_range_vf=None if value_clip is None else (lambda progress: value_clip),
     )
     del trainer.policy.log_std  # tokens are discrete actions
     trainer.policy.parameters.return_value = []
     trainer.policy.evaluate_actions.return_value = (
-        values, logprobs, torch.zeros(len(adv))
+        values,
+        logprobs,
+        torch.zeros(len(adv)),
     )
-    trainer.rollout_buffer.get.return_value = [SimpleNamespace(
-        actions=None, observations=None, advantages=adv, old_log_prob=old,
-        old_values=old_values, returns=targets,
-    )]
+    trainer.rollout_buffer.get.return_value = [
+        SimpleNamespace(
+            actions=None,
+            observations=None,
+            advantages=adv,
+            old_log_prob=old,
+            old_values=old_values,
+            returns=targets,
+        )
+    ]
     trainer.rollout_buffer.values = np.arange(3.0)
     trainer.rollout_buffer.returns = np.arange(3.0)
     PPO.train(trainer)
@@ -91,16 +98,18 @@ def theirs(arrays, clip, value_clip, value_coef):
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_the_loss_is_ppos(fw, value_clip):
     arrays = [
-        tokens(2), tokens(2) + tokens(3, 0.4), tokens(4), tokens(5),
-        tokens(5) + tokens(6, 0.3), tokens(7),
+        tokens(2),
+        tokens(2) + tokens(3, 0.4),
+        tokens(4),
+        tokens(5),
+        tokens(5) + tokens(6, 0.3),
+        tokens(7),
     ]
     logprobs, old, adv, values, old_values, targets = arrays
     mask = fw.tensor(MASK)
 
     def ours(logprobs, values):
-        ratio = fw.losses.policy_ratio(
-            logprobs, fw.tensor(old), mask, "token"
-        )
+        ratio = fw.losses.policy_ratio(logprobs, fw.tensor(old), mask, "token")
         gain = fw.losses.clipped_surrogate(ratio, fw.tensor(adv), 0.2, 0.2)
         loss = -fw.losses.aggregate(gain, mask, "token_mean")
         rest = fw.tensor(targets), mask
@@ -116,9 +125,7 @@ def test_the_loss_is_ppos(fw, value_clip):
     outside = np.abs(logprobs - old) > 0.3
     assert (flat(outside) & (expected == 0)).any()  # the clip has acted
     if value_clip is None:
-        np.testing.assert_allclose(
-            flat(by_values), expected_values, atol=1e-12
-        )
+        np.testing.assert_allclose(flat(by_values), expected_values, atol=1e-12)
         return
     # Where the clipped error is the larger one, the two losses agree.
     near = old_values + np.clip(values - old_values, -0.2, 0.2)

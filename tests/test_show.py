@@ -91,8 +91,7 @@ def test_what_is_defined_elsewhere_is_refused(obj):
         show.markdown(obj)
 
 
-def test_what_stands_beside_core_is_shown_with_its_path(
-        tmp_path, monkeypatch):
+def test_what_stands_beside_core_is_shown_with_its_path(tmp_path, monkeypatch):
     path = tmp_path / "beside" / "lesson.py"
     path.parent.mkdir()
     path.write_text("def double(x):\n    return 2 * x\n")
@@ -133,11 +132,11 @@ def test_source_displays_markdown(monkeypatch):
 
 
 def test_table():
-    text = show.markdown_table(
-        ["a|b", "x"], [[1, 0.12345], ["<eos>", np.float64(2)]]
-    )
+    text = show.markdown_table(["a|b", "x"], [[1, 0.12345], ["<eos>", np.float64(2)]])
     assert text.splitlines() == [
-        "| a\\|b | x |", "| --- | --- |", "| 1 | 0.123 |",
+        "| a\\|b | x |",
+        "| --- | --- |",
+        "| 1 | 0.123 |",
         "| &lt;eos> | 2.000 |",
     ]
     with pytest.raises(ValueError, match="rows: expected 2 entries"):

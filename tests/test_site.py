@@ -41,7 +41,8 @@ def toc_pages():
             return [f for child in node for f in files(child)]
         own = [node["file"]] if "file" in node else []
         return own + [
-            f for key in ("parts", "chapters", "sections")
+            f
+            for key in ("parts", "chapters", "sections")
             for f in files(node.get(key, []))
         ]
 
@@ -95,8 +96,7 @@ def browser(tmp_path_factory, unavailable):
 def set_width(browser, width):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1,
-         "mobile": False},
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
     )
 
 
@@ -134,7 +134,8 @@ def requests(browser):
         for entry in browser.get_log("performance")
     ]
     return [
-        event["params"]["request"]["url"] for event in events
+        event["params"]["request"]["url"]
+        for event in events
         if event["method"] == "Network.requestWillBeSent"
     ]
 
@@ -143,8 +144,7 @@ def overflow(browser, width):
     """How many pixels the page is wider than a window of this width."""
     set_width(browser, width)
     return browser.execute_script(
-        "const e = document.scrollingElement;"
-        "return e.scrollWidth - e.clientWidth"
+        "const e = document.scrollingElement;return e.scrollWidth - e.clientWidth"
     )
 
 
@@ -164,9 +164,9 @@ def test_page(browser, site, page):
     console = browser.get_log("browser")
     assert not [e["message"] for e in console if e["level"] == "SEVERE"]
     outside = [
-        url for url in requests(browser)
-        if urlsplit(url).scheme not in ("data", "blob")
-        and not url.startswith(site)
+        url
+        for url in requests(browser)
+        if urlsplit(url).scheme not in ("data", "blob") and not url.startswith(site)
     ]
     assert not outside
 
@@ -182,19 +182,14 @@ def test_page_from_disk(browser, site):
 def adjacent_pairs(page):
     """How many runs of neighbouring cells hold both frameworks."""
     cells = json.loads((ROOT / f"{page}.ipynb").read_text())["cells"]
-    tags = [
-        frozenset(c["metadata"].get("tags", [])) & {"torch", "tf"}
-        for c in cells
-    ]
+    tags = [frozenset(c["metadata"].get("tags", [])) & {"torch", "tf"} for c in cells]
     runs = [list(run) for tagged, run in groupby(tags, bool) if tagged]
     return sum(len(frozenset().union(*run)) == 2 for run in runs)
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_framework_cells_are_tabs(site, page):
-    sets = re.findall(
-        r'data-sync-group="framework" data-sync-id="(\w+)"', html(page)
-    )
+    sets = re.findall(r'data-sync-group="framework" data-sync-id="(\w+)"', html(page))
     assert sets == ["torch", "tf"] * adjacent_pairs(page)
 
 
@@ -229,9 +224,7 @@ def test_tabs_follow_one_another(browser, site):
 
 def brightness(browser, name):
     """Sum of red, green and blue of a colour of the page's body."""
-    colour = browser.execute_script(
-        f"return getComputedStyle(document.body).{name}"
-    )
+    colour = browser.execute_script(f"return getComputedStyle(document.body).{name}")
     return sum(int(n) for n in re.findall(r"\d+", colour)[:3])
 
 
@@ -244,9 +237,8 @@ def test_dark_mode(browser, site):
             "document.querySelector('.theme-switch-button').click();"
             "return document.documentElement.dataset.theme"
         )
-        lighter[theme] = (
-            brightness(browser, "backgroundColor")
-            > brightness(browser, "color")
+        lighter[theme] = brightness(browser, "backgroundColor") > brightness(
+            browser, "color"
         )
     assert lighter == {"light": True, "dark": False}
 
@@ -254,8 +246,9 @@ def test_dark_mode(browser, site):
 @pytest.mark.parametrize("word", ["advantage", "策略梯度", "group_advantages"])
 def test_search_finds(browser, site, word):
     browser.get(f"{site}/search.html?q={word}")
-    wait(browser, "document.querySelector('ul.search li a')",
-         f"nothing found for {word}")
+    wait(
+        browser, "document.querySelector('ul.search li a')", f"nothing found for {word}"
+    )
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
@@ -268,9 +261,7 @@ def test_chapter_opens_elsewhere(site, page):
         f"{where}/blob/{config['branch']}/{page}.ipynb"
     )
     assert f'href="{colab}"' in html(page)
-    link = re.search(
-        r'href="(\S+\.ipynb)"[^>]*btn-download-source', html(page)
-    )
+    link = re.search(r'href="(\S+\.ipynb)"[^>]*btn-download-source', html(page))
     assert link, "no download button"
     downloaded = (SITE / f"{page}.html").parent / link[1]
     assert downloaded.read_text() == (ROOT / f"{page}.ipynb").read_text()
@@ -289,7 +280,8 @@ def documented_names(path):
 def test_reference_is_complete(site):
     pages = "".join(html(p) for p in PAGES if p.startswith("book/api/"))
     names = [
-        name for folder in ("core", "book/applications")
+        name
+        for folder in ("core", "book/applications")
         for path in sorted((ROOT / folder).glob("**/*.py"))
         for name in documented_names(path)
     ]

@@ -7,23 +7,22 @@ import tensorflow as tf
 import torch
 
 from core import weights
-from core.settings import (
-    BERTConfig,
-    GPTConfig,
-    PolicyGradientConfig,
-    SupervisedConfig,
-)
+from core.settings import BERTConfig, GPTConfig, PolicyGradientConfig, SupervisedConfig
 from tests.both import BOTH, PT, TF
 
-SMALL_GPT = GPTConfig(vocab_size=7, n_positions=6, n_embd=8, n_layer=2,
-                      n_head=2)
+SMALL_GPT = GPTConfig(vocab_size=7, n_positions=6, n_embd=8, n_layer=2, n_head=2)
 
 
 def small_bert(head, num_labels=3):
     return BERTConfig(
-        vocab_size=7, hidden_size=8, num_hidden_layers=1,
-        num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=6, head=head, num_labels=num_labels,
+        vocab_size=7,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=6,
+        head=head,
+        num_labels=num_labels,
     )
 
 
@@ -84,8 +83,7 @@ class TfTable(keras.Model):
         return self.table(ids)
 
 
-@pytest.mark.parametrize("fw, table", [(PT, PtTable), (TF, TfTable)],
-                         ids=["pt", "tf"])
+@pytest.mark.parametrize("fw, table", [(PT, PtTable), (TF, TfTable)], ids=["pt", "tf"])
 def test_a_step_by_hand(fw, table):
     """Three targets count: 0 → 1 twice and 1 → 1 once.
 
@@ -94,8 +92,7 @@ def test_a_step_by_hand(fw, table):
     Adam's first step is rate × g / (|g| + 1e-5).
     """
     config = SupervisedConfig(
-        steps=10, learning_rate=0.1, warmup_steps=0, decay="none",
-        max_grad_norm=10.0,
+        steps=10, learning_rate=0.1, warmup_steps=0, decay="none", max_grad_norm=10.0
     )
     trainer = fw.trainers.SupervisedTrainer(table(), config)
     inputs = (np.array([[0, 1], [0, 1]]),)
@@ -103,10 +100,14 @@ def test_a_step_by_hand(fw, table):
     mask = np.array([[1, 1], [1, 0]])
     metrics = trainer.step(inputs, targets, mask)
     gradient = np.array([[1, -1], [1 / 2, -1 / 2]]) / 3
-    assert metrics == pytest.approx({
-        "step": 1, "loss": np.log(2), "rate": 0.1,
-        "grad_norm": np.sqrt((gradient**2).sum()),
-    })
+    assert metrics == pytest.approx(
+        {
+            "step": 1,
+            "loss": np.log(2),
+            "rate": 0.1,
+            "grad_norm": np.sqrt((gradient**2).sum()),
+        }
+    )
     [weight] = fw.checkpoints.get_weights(trainer.model).values()
     np.testing.assert_allclose(
         weight, -0.1 * gradient / (np.abs(gradient) + 1e-5), rtol=1e-6
@@ -116,14 +117,11 @@ def test_a_step_by_hand(fw, table):
     assert loss == pytest.approx(np.log1p(np.exp(-0.2)), rel=1e-4)
 
 
-@pytest.mark.parametrize("model", ["gpt", "masked", "sequence", "token",
-                                   "lstm"])
+@pytest.mark.parametrize("model", ["gpt", "masked", "sequence", "token", "lstm"])
 def test_both_frameworks_take_the_same_steps(model):
     """Twenty float64 updates: equal histories, weights and evaluations."""
     trainers = [trainer_of(fw, model, weight_decay=0.1) for fw in BOTH]
-    ours, theirs = (
-        t.train(batches_of(model), progress=False) for t in trainers
-    )
+    ours, theirs = (t.train(batches_of(model), progress=False) for t in trainers)
     assert len(ours) == 20
     for a, b in zip(ours, theirs, strict=True):
         assert a == pytest.approx(b, rel=1e-9)
@@ -189,15 +187,12 @@ def test_resumes_bit_for_bit(tmp_path, fw):
     resumed.load(path)
     resumed.train(batches[8:], progress=False)
     assert resumed.history == whole.history
-    ours, theirs = (
-        fw.checkpoints.get_weights(t.model) for t in (whole, resumed)
-    )
+    ours, theirs = (fw.checkpoints.get_weights(t.model) for t in (whole, resumed))
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name])
 
 
-@pytest.mark.parametrize("source, target", [(PT, TF), (TF, PT)],
-                         ids=["pt-tf", "tf-pt"])
+@pytest.mark.parametrize("source, target", [(PT, TF), (TF, PT)], ids=["pt-tf", "tf-pt"])
 def test_a_checkpoint_moves_between_the_frameworks(tmp_path, source, target):
     path = tmp_path / "x.safetensors"
     batches = list(batches_of("gpt"))
@@ -224,13 +219,16 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, fw):
 IDS = np.ones((2, 3), int)
 
 
-@pytest.mark.parametrize("inputs, targets, mask, named", [
-    (IDS, IDS, IDS, "inputs"),
-    ((IDS,), IDS, IDS[:, :2], "mask"),
-    ((IDS,), IDS, 0 * IDS, "mask"),
-    ((IDS,), 7 * IDS, IDS, "targets"),
-    ((IDS,), -IDS, IDS, "targets"),
-])
+@pytest.mark.parametrize(
+    "inputs, targets, mask, named",
+    [
+        (IDS, IDS, IDS, "inputs"),
+        ((IDS,), IDS, IDS[:, :2], "mask"),
+        ((IDS,), IDS, 0 * IDS, "mask"),
+        ((IDS,), 7 * IDS, IDS, "targets"),
+        ((IDS,), -IDS, IDS, "targets"),
+    ],
+)
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_bad_batches_are_named(fw, inputs, targets, mask, named):
     trainer = trainer_of(fw)
@@ -276,12 +274,20 @@ def test_a_gradient_that_is_not_finite_stops(tmp_path, fw):
     np.testing.assert_array_equal(arrays["batch.2"], mask)
 
 
-@pytest.mark.parametrize("name, value", [
-    ("steps", 0), ("learning_rate", 0), ("learning_rate", float("nan")),
-    ("max_grad_norm", 0), ("max_grad_norm", float("inf")),
-    ("warmup_steps", -1), ("weight_decay", -0.1), ("decay", "linear"),
-    ("weight_decay", float("nan")),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("steps", 0),
+        ("learning_rate", 0),
+        ("learning_rate", float("nan")),
+        ("max_grad_norm", 0),
+        ("max_grad_norm", float("inf")),
+        ("warmup_steps", -1),
+        ("weight_decay", -0.1),
+        ("decay", "linear"),
+        ("weight_decay", float("nan")),
+    ],
+)
 def test_bad_settings_are_named(name, value):
     with pytest.raises(ValueError, match=name):
         SupervisedConfig(**{name: value})
@@ -289,9 +295,7 @@ def test_bad_settings_are_named(name, value):
 
 @pytest.mark.parametrize("kind", [SupervisedConfig, PolicyGradientConfig])
 def test_the_rate_warms_up_and_decays(kind):
-    config = kind(
-        steps=12, learning_rate=2.0, warmup_steps=2, decay="cosine"
-    )
+    config = kind(steps=12, learning_rate=2.0, warmup_steps=2, decay="cosine")
     rates = [config.rate(step) for step in range(13)]
     assert rates[:3] == pytest.approx([2 / 3, 4 / 3, 2.0])
     assert rates[7] == pytest.approx(1.0)  # half-way down

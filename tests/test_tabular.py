@@ -81,9 +81,7 @@ def test_sarsa_with_a_falling_epsilon_finds_the_optimal_text():
 def test_sarsa_with_a_constant_epsilon_learns_the_exploring_policy():
     mdp = tabular.hello_world(gamma=1.0)
     rng = np.random.default_rng(0)
-    q, _ = tabular.sarsa(
-        mdp, 20_000, lambda episode: 10 / (10 + episode), 1.0, rng
-    )
+    q, _ = tabular.sarsa(mdp, 20_000, lambda episode: 10 / (10 + episode), 1.0, rng)
     uniform = exact.q_values(mdp, np.zeros_like(q))
     assert_allclose(q, uniform, atol=0.05)
     assert abs(q - tabular.value_iteration(mdp)).max() > 0.4

@@ -26,10 +26,10 @@ def test_docstrings():
     assert result.failed == 0 and result.attempted > 5
 
 
-@pytest.mark.parametrize("tokenizer", [
-    CharTokenizer(["ab"]), WordTokenizer(["a b"]),
-    ByteBPETokenizer(["a b"], 259),
-])
+@pytest.mark.parametrize(
+    "tokenizer",
+    [CharTokenizer(["ab"]), WordTokenizer(["a b"]), ByteBPETokenizer(["a b"], 259)],
+)
 def test_special_tokens_stand_first(tokenizer):
     assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id) == (0, 1, 2)
     assert tokenizer.tokens[:3] == ["<pad>", "<bos>", "<eos>"]
@@ -67,11 +67,13 @@ def test_word_spacing():
         assert text.join_words(text.split_words(string)) == string
 
 
-@pytest.mark.parametrize("words, string", [
-    (["[", "1", "]", "then", "(", "a", ")", "b"], "[1] then (a) b"),
-    (["end", "!", "Next", "?", "No", ":", "x", ";", "y"],
-     "end! Next? No: x; y"),
-])
+@pytest.mark.parametrize(
+    "words, string",
+    [
+        (["[", "1", "]", "then", "(", "a", ")", "b"], "[1] then (a) b"),
+        (["end", "!", "Next", "?", "No", ":", "x", ";", "y"], "end! Next? No: x; y"),
+    ],
+)
 def test_a_space_follows_closing_marks(words, string):
     assert text.join_words(words) == string
 
@@ -112,9 +114,7 @@ def test_rows_of_a_model_without_a_token_are_no_text():
     """Qwen's model has 151,936 rows, its tokenizer 151,665 tokens."""
     tokenizer = CharTokenizer(["abc"])
     assert tokenizer.ordinary([6, 3, 99, 4, 2]) == [3, 4]
-    assert (tokenizer.decode([6, 3, 99, 4, 2]), tokenizer.decode([6])) == (
-        "ab", ""
-    )
+    assert (tokenizer.decode([6, 3, 99, 4, 2]), tokenizer.decode([6])) == ("ab", "")
 
 
 def test_encode_batch():
@@ -196,11 +196,10 @@ def saved(tokenizer, folder):
 @pytest.mark.parametrize("add_mask", [False, True])
 def test_save_for_transformers_and_back(tmp_path, add_mask):
     import transformers
+
     tokenizer = ByteBPETokenizer(ENGLISH + CHINESE, 400, add_mask)
     read = saved(tokenizer, tmp_path / "new" / "folder")
-    theirs = transformers.AutoTokenizer.from_pretrained(
-        tmp_path / "new" / "folder"
-    )
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "new" / "folder")
     assert len(read) == len(theirs) == len(tokenizer) == 400 + add_mask
     assert read.tokens == tokenizer.tokens
     for name in ("pad_id", "bos_id", "eos_id", "mask_id"):
@@ -263,9 +262,7 @@ def leave_out(folder, layout):
         (folder / "config.json").unlink()
 
 
-@pytest.mark.parametrize("layout", [
-    "new", "old", "old, alone", "named", "numbered",
-])
+@pytest.mark.parametrize("layout", ["new", "old", "old, alone", "named", "numbered"])
 def test_a_folder_of_gpt2(gpt2, layout):
     leave_out(gpt2, layout)
     if layout == "named":
@@ -282,7 +279,8 @@ def test_a_folder_of_gpt2(gpt2, layout):
     assert len(tokenizer) == 301
     special = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
     assert special == {
-        "named": (tokenizer.ids["!"], 300, 300), "numbered": (2, 7, 2),
+        "named": (tokenizer.ids["!"], 300, 300),
+        "numbered": (2, 7, 2),
     }.get(layout, (300, 300, 300))
     assert (tokenizer.mask_id, tokenizer.cls_id) == (None, None)
     for string in (*ENGLISH, *CHINESE, "two  spaces <|endoftext|>"):
@@ -295,6 +293,7 @@ def test_a_folder_of_gpt2(gpt2, layout):
 @pytest.mark.parametrize("kind", ["gpt2", "bert"])
 def test_a_published_tokenizer_is_saved_whole(kind, request):
     import transformers
+
     folder = request.getfixturevalue(kind)
     tokenizer, copy = PretrainedTokenizer(folder), folder / "copy"
     tokenizer.save(copy)
@@ -312,12 +311,17 @@ def test_a_published_tokenizer_is_saved_whole(kind, request):
 @pytest.mark.parametrize("layout", ["new", "old", "old, alone"])
 def test_a_folder_of_bert(bert, layout):
     import transformers
+
     theirs = transformers.BertTokenizer(str(bert / "vocab.txt"))
     leave_out(bert, layout)
     tokenizer = PretrainedTokenizer(str(bert))
     names = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
-    assert (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id,
-            tokenizer.mask_id) == tuple(map(tokenizer.ids.get, names))
+    assert (
+        tokenizer.pad_id,
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        tokenizer.mask_id,
+    ) == tuple(map(tokenizer.ids.get, names))
     assert tokenizer.eos_id is None and tokenizer.bos_id is None
     assert len(tokenizer) == len((bert / "vocab.txt").read_text().split())
     for string in ENGLISH:
@@ -379,8 +383,14 @@ def unigram(tmp_path):
     """A folder as T5's and XLM-R's: "▁" for spaces, an unknown token."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    words = [("<unk>", 0.0), ("</s>", 0.0), ("▁hi", -1.0), ("▁", -2.0),
-             ("h", -3.0), ("i", -3.0)]
+    words = [
+        ("<unk>", 0.0),
+        ("</s>", 0.0),
+        ("▁hi", -1.0),
+        ("▁", -2.0),
+        ("h", -3.0),
+        ("i", -3.0),
+    ]
     backend = Tokenizer(models.Unigram(words, unk_id=0))
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
     backend.decoder = decoders.Metaspace()
@@ -391,12 +401,20 @@ def unigram(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "bert", "unigram"])
-@pytest.mark.parametrize("added", [
-    {}, {"lstrip": True}, {"rstrip": True}, {"normalized": False},
-    {"single_word": True}, {"special": True},
-])
+@pytest.mark.parametrize(
+    "added",
+    [
+        {},
+        {"lstrip": True},
+        {"rstrip": True},
+        {"normalized": False},
+        {"single_word": True},
+        {"special": True},
+    ],
+)
 def test_unknown_and_added_tokens_are_the_backends(kind, added, request):
     import transformers
+
     folder = request.getfixturevalue(kind)
     path = folder / "tokenizer.json"
     told = json.loads(path.read_text("utf-8"))
@@ -410,9 +428,7 @@ def test_unknown_and_added_tokens_are_the_backends(kind, added, request):
     tokenizer = PretrainedTokenizer(folder)
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     for string in ("hi 鹂", "鹂鹂 hi", "hi NEW hi", "hi  NEW", "hiNEWhi", ""):
-        ids = theirs.encode(
-            string, add_special_tokens=False, split_special_tokens=True
-        )
+        ids = theirs.encode(string, add_special_tokens=False, split_special_tokens=True)
         assert tokenizer.encode(string) == ids
         pieces = tokenizer.split(string)
         assert [tokenizer.ids[piece] for piece in pieces] == ids
@@ -438,21 +454,44 @@ def test_pieces_are_joined_to_their_text(gpt2):
     assert tokenizer.join(pieces) == "The cat sat."
 
 
-@pytest.mark.parametrize("files, wanted", [
-    # (pad, bos, eos) of 301 tokens; the first LLaMA files have pad -1.
-    ({"config": {"pad_token_id": -1, "eos_token_id": 2}}, (2, None, 2)),
-    ({"config": {"pad_token_id": None, "eos_token_id": 2}}, (2, None, 2)),
-    ({"config": {"eos_token_id": [5, 300]}}, (5, None, 5)),
-    ({"config": {"pad_token_id": 0},
-      "generation_config": {"eos_token_id": [7, 8]}}, (0, None, 7)),
-    ({"config": {"eos_token_id": None, "bos_token_id": 4},
-      "generation_config": {"eos_token_id": 7}}, (7, 4, 7)),
-    # What the tokenizer's own files name comes first.
-    ({"config": {"eos_token_id": [5, 6], "pad_token_id": 3},
-      "tokenizer_config": {"eos_token": "<|endoftext|>"}}, (3, None, 300)),
-    ({"config": {"model_type": "gpt2", "eos_token_id": 50256},
-      "tokenizer_config": {"pad_token": "!"}}, (0, 300, 300)),
-])
+@pytest.mark.parametrize(
+    "files, wanted",
+    [
+        # (pad, bos, eos) of 301 tokens; the first LLaMA files have pad -1.
+        ({"config": {"pad_token_id": -1, "eos_token_id": 2}}, (2, None, 2)),
+        ({"config": {"pad_token_id": None, "eos_token_id": 2}}, (2, None, 2)),
+        ({"config": {"eos_token_id": [5, 300]}}, (5, None, 5)),
+        (
+            {
+                "config": {"pad_token_id": 0},
+                "generation_config": {"eos_token_id": [7, 8]},
+            },
+            (0, None, 7),
+        ),
+        (
+            {
+                "config": {"eos_token_id": None, "bos_token_id": 4},
+                "generation_config": {"eos_token_id": 7},
+            },
+            (7, 4, 7),
+        ),
+        # What the tokenizer's own files name comes first.
+        (
+            {
+                "config": {"eos_token_id": [5, 6], "pad_token_id": 3},
+                "tokenizer_config": {"eos_token": "<|endoftext|>"},
+            },
+            (3, None, 300),
+        ),
+        (
+            {
+                "config": {"model_type": "gpt2", "eos_token_id": 50256},
+                "tokenizer_config": {"pad_token": "!"},
+            },
+            (0, 300, 300),
+        ),
+    ],
+)
 def test_ids_of_special_tokens(gpt2, files, wanted):
     (gpt2 / "config.json").unlink()
     put(gpt2, **files)
@@ -462,21 +501,31 @@ def test_ids_of_special_tokens(gpt2, files, wanted):
     assert set(ids[mask == 0]) == {tokenizer.pad_id}
 
 
-@pytest.mark.parametrize("files, name", [
-    ({"config": {"eos_token_id": 301}}, "eos_token_id"),
-    ({"config": {"eos_token_id": 2.0}}, "eos_token_id"),
-    ({"config": {"eos_token_id": True}}, "eos_token_id"),
-    ({"config": {"eos_token_id": [2.5, 3]}}, "eos_token_id"),
-    ({"config": {"eos_token_id": 2, "pad_token_id": -2}}, "pad_token_id"),
-    ({"config": {"eos_token_id": 2, "bos_token_id": "2"}}, "bos_token_id"),
-    ({"config": {"eos_token_id": 2},
-      "generation_config": {"pad_token_id": 301}}, "pad_token_id"),
-    # A token that was added to the tokenizer and not to the model.
-    ({"config": {"vocab_size": 301, "eos_token_id": 2},
-      "tokenizer_config": {"pad_token": "[PAD]"}}, "pad_token_id"),
-    ({"tokenizer_config": {"eos_token": 2}}, "folder: no token.*eos_token"),
-    ({"tokenizer_config": {"eos_token": ["!"]}}, "folder: no token.*eos_tok"),
-])
+@pytest.mark.parametrize(
+    "files, name",
+    [
+        ({"config": {"eos_token_id": 301}}, "eos_token_id"),
+        ({"config": {"eos_token_id": 2.0}}, "eos_token_id"),
+        ({"config": {"eos_token_id": True}}, "eos_token_id"),
+        ({"config": {"eos_token_id": [2.5, 3]}}, "eos_token_id"),
+        ({"config": {"eos_token_id": 2, "pad_token_id": -2}}, "pad_token_id"),
+        ({"config": {"eos_token_id": 2, "bos_token_id": "2"}}, "bos_token_id"),
+        (
+            {"config": {"eos_token_id": 2}, "generation_config": {"pad_token_id": 301}},
+            "pad_token_id",
+        ),
+        # A token that was added to the tokenizer and not to the model.
+        (
+            {
+                "config": {"vocab_size": 301, "eos_token_id": 2},
+                "tokenizer_config": {"pad_token": "[PAD]"},
+            },
+            "pad_token_id",
+        ),
+        ({"tokenizer_config": {"eos_token": 2}}, "folder: no token.*eos_token"),
+        ({"tokenizer_config": {"eos_token": ["!"]}}, "folder: no token.*eos_tok"),
+    ],
+)
 def test_ids_that_are_no_tokens_are_refused(gpt2, files, name):
     (gpt2 / "config.json").unlink()
     put(gpt2, **files)
@@ -501,23 +550,37 @@ def test_nothing_but_the_folder_is_read_and_no_code_run(gpt2, monkeypatch):
     for name in ("vocab.json", "merges.txt"):
         (gpt2 / name).unlink()
     (gpt2 / "code.py").write_text("raise SystemExit")
-    put(gpt2, config={"model_type": "x", "auto_map": {
-        "AutoConfig": "code.Config"}}, tokenizer_config={"eos_token": "!"})
+    put(
+        gpt2,
+        config={"model_type": "x", "auto_map": {"AutoConfig": "code.Config"}},
+        tokenizer_config={"eos_token": "!"},
+    )
     assert PretrainedTokenizer(gpt2).eos_id == 0
-    put(gpt2, tokenizer_config={"eos_token": "!", "auto_map": {
-        "AutoTokenizer": ["code.Tokenizer", None]}})
+    put(
+        gpt2,
+        tokenizer_config={
+            "eos_token": "!",
+            "auto_map": {"AutoTokenizer": ["code.Tokenizer", None]},
+        },
+    )
     with pytest.raises(ValueError, match="folder: no tokenizer.*custom code"):
         PretrainedTokenizer(gpt2)
 
 
-@pytest.mark.parametrize("kind, files, message", [
-    ("bert", {"config": {"model_type": "gpt2"}}, "GPT2Token.* no vocabulary"),
-    ("gpt2", {"tokenizer_config": {"tokenizer_class": "ByT5Tokenizer"}},
-     "folder: no tokenizer in the files of .*ByT5Tokenizer"),
-    ("gpt2", {"generation_config": []}, "generation_config.json is not JSON"),
-    ("gpt2", {"tokenizer_config": 5}, "tokenizer_config.json is not JSON"),
-    ("gpt2", {"special_tokens_map": 5}, "folder: no tokenizer in the files"),
-])
+@pytest.mark.parametrize(
+    "kind, files, message",
+    [
+        ("bert", {"config": {"model_type": "gpt2"}}, "GPT2Token.* no vocabulary"),
+        (
+            "gpt2",
+            {"tokenizer_config": {"tokenizer_class": "ByT5Tokenizer"}},
+            "folder: no tokenizer in the files of .*ByT5Tokenizer",
+        ),
+        ("gpt2", {"generation_config": []}, "generation_config.json is not JSON"),
+        ("gpt2", {"tokenizer_config": 5}, "tokenizer_config.json is not JSON"),
+        ("gpt2", {"special_tokens_map": 5}, "folder: no tokenizer in the files"),
+    ],
+)
 def test_files_that_do_not_fit_are_refused(kind, files, message, request):
     folder = request.getfixturevalue(kind)
     if kind == "bert":

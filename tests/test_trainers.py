@@ -38,9 +38,7 @@ def trainer_of(fw, env=None, dtype="float64", **settings):
     settings = {"steps": 6, "batch_size": 16, "warmup_steps": 0} | settings
     config = PolicyGradientConfig(**settings)
     env = env or small_env(eos_id=2)
-    policy = fw.models.LSTMPolicy(
-        env.vocab_size, seed=2, dtype=dtype, **SIZES
-    )
+    policy = fw.models.LSTMPolicy(env.vocab_size, seed=2, dtype=dtype, **SIZES)
     network = None
     if config.algorithm.advantage.predicts == "baseline":
         network = fw.models.BaselineNetwork(
@@ -48,12 +46,8 @@ def trainer_of(fw, env=None, dtype="float64", **settings):
         )
     reference = None
     if config.algorithm.pull is not None:
-        reference = fw.models.LSTMPolicy(
-            env.vocab_size, seed=4, dtype=dtype, **SIZES
-        )
-    return fw.trainers.PolicyGradientTrainer(
-        policy, env, config, network, reference
-    )
+        reference = fw.models.LSTMPolicy(env.vocab_size, seed=4, dtype=dtype, **SIZES)
+    return fw.trainers.PolicyGradientTrainer(policy, env, config, network, reference)
 
 
 def of(*records, **more):
@@ -71,15 +65,19 @@ SETTINGS = {
     "learned": of(Learned(total=True)),
     "critic": of(Critic(lam=0.9), gamma=0.9),
     "whiten": of(Whitened(BatchMean(leave_one_out=True))),
-    "group": of(Group(4, scale=True), Clipped(), SequenceMean(),
-                KL("k3", where="loss")),
-    "ppo": of(Whitened(Critic(lam=0.9)), Clipped(), TokenMean(),
-              KL("k1", 0.5), epochs=2, minibatches=4),
-    "cispo": of(Group(2), ClippedWeight(high=0.01), ConstantLength(),
-                epochs=2),
-    "clipped values": of(
-        WhitenedRewards(Critic(value_clip=0.01)), Clipped(), epochs=2
+    "group": of(
+        Group(4, scale=True), Clipped(), SequenceMean(), KL("k3", where="loss")
     ),
+    "ppo": of(
+        Whitened(Critic(lam=0.9)),
+        Clipped(),
+        TokenMean(),
+        KL("k1", 0.5),
+        epochs=2,
+        minibatches=4,
+    ),
+    "cispo": of(Group(2), ClippedWeight(high=0.01), ConstantLength(), epochs=2),
+    "clipped values": of(WhitenedRewards(Critic(value_clip=0.01)), Clipped(), epochs=2),
     "clipped baseline": of(Learned(value_clip=0.01), Clipped(), epochs=2),
     "greedy": of(Greedy()),
     "risk": of(MinimumRisk(4, sharpness=0.5), resample=2),
@@ -97,8 +95,7 @@ def test_both_frameworks_take_the_same_steps(settings):
         assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-11)
     for model in trainers[0].models:
         ours, theirs = (
-            fw.checkpoints.get_weights(t.models[model])
-            for fw, t in zip(BOTH, trainers)
+            fw.checkpoints.get_weights(t.models[model]) for fw, t in zip(BOTH, trainers)
         )
         for name in ours:
             np.testing.assert_allclose(
@@ -107,9 +104,9 @@ def test_both_frameworks_take_the_same_steps(settings):
 
 
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("settings", [
-    of(Critic(lam=0.9)), SETTINGS["reuse"],
-], ids=["critic", "reuse"])
+@pytest.mark.parametrize(
+    "settings", [of(Critic(lam=0.9)), SETTINGS["reuse"]], ids=["critic", "reuse"]
+)
 def test_gpt_takes_the_same_steps_in_both(settings, padded):
     """Texts of several lengths, prompts of several lengths, in float64."""
     found = []
@@ -119,9 +116,9 @@ def test_gpt_takes_the_same_steps_in_both(settings, padded):
             env.prompt_mask = np.ones((8, 2))
             env.prompt_mask[::2, 0] = 0
         trainer = fw.trainers.PolicyGradientTrainer(
-            policy_of(fw, "GPT"), env, PolicyGradientConfig(
-                steps=4, batch_size=16, warmup_steps=0, **settings
-            ),
+            policy_of(fw, "GPT"),
+            env,
+            PolicyGradientConfig(steps=4, batch_size=16, warmup_steps=0, **settings),
         )
         history = trainer.train(progress=False)
         assert min(trainer.batch.mask.sum(axis=1)) < 4  # some end early
@@ -129,9 +126,7 @@ def test_gpt_takes_the_same_steps_in_both(settings, padded):
     for ours, theirs in zip(found[0][0], found[1][0]):
         assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-11)
     for name, ours in found[0][1].items():
-        np.testing.assert_allclose(
-            ours, found[1][1][name], atol=1e-9, err_msg=name
-        )
+        np.testing.assert_allclose(ours, found[1][1][name], atol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
@@ -149,8 +144,7 @@ def test_resumes_bit_for_bit(tmp_path, fw, settings):
     assert resumed.history == whole.history
     for model in whole.models:
         ours, theirs = (
-            fw.checkpoints.get_weights(t.models[model])
-            for t in (whole, resumed)
+            fw.checkpoints.get_weights(t.models[model]) for t in (whole, resumed)
         )
         for name in ours:
             np.testing.assert_array_equal(ours[name], theirs[name])
@@ -171,21 +165,17 @@ def test_one_framework_resumes_the_other(tmp_path, source, target):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("settings", [
-    {}, of(Return(total=True)), of(BatchMean(leave_one_out=True)),
-    of(LeaveOneOut(4)),
-])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, of(Return(total=True)), of(BatchMean(leave_one_out=True)), of(LeaveOneOut(4))],
+)
 def test_the_mean_gradient_is_the_exact_one(fw, settings):
     """Adam's first moment after one step is 0.1 of the batch's gradient.
 
     Over 20,000 completions it comes near -∇J, chain rule included.
     """
-    env = envs.BatchedEnvironment(
-        [[1]], [[2, 1]], rewards.token_position_match, 3
-    )
-    trainer = trainer_of(
-        fw, env, batch_size=20_000, max_grad_norm=1e9, **settings
-    )
+    env = envs.BatchedEnvironment([[1]], [[2, 1]], rewards.token_position_match, 3)
+    trainer = trainer_of(fw, env, batch_size=20_000, max_grad_norm=1e9, **settings)
     mdp = exact.TokenMDP.enumerate(
         3, 2, lambda text: 0.5 * (text[-1] == (2, 1)[len(text) - 1])
     )
@@ -196,9 +186,7 @@ def test_the_mean_gradient_is_the_exact_one(fw, settings):
     # The head's bias adds to every state's logits.
     expected = -gradient.sum(axis=0)
     trainer.step()
-    moments = fw.checkpoints.get_moments(
-        trainer.optimizers["policy"], trainer.policy
-    )
+    moments = fw.checkpoints.get_moments(trainer.optimizers["policy"], trainer.policy)
     found = moments["first.policy_head.bias"] / 0.1
     assert np.abs(expected).max() > 0.03
     np.testing.assert_allclose(found, expected, atol=0.01)
@@ -208,8 +196,15 @@ def test_the_mean_gradient_is_the_exact_one(fw, settings):
 def test_learns_a_text(fw):
     env = envs.TextEnvironment("ab ba").batched()
     trainer = trainer_of(
-        fw, env, dtype="float32", steps=120, batch_size=64, gamma=0.0,
-        learning_rate=0.02, entropy_coef=0.01, **of(BatchMean()),
+        fw,
+        env,
+        dtype="float32",
+        steps=120,
+        batch_size=64,
+        gamma=0.0,
+        learning_rate=0.02,
+        entropy_coef=0.01,
+        **of(BatchMean()),
     )
     trainer.train(progress=False)
     batch = fw.rollout.rollout(trainer.policy, env, np.zeros(1, int))
@@ -258,9 +253,7 @@ def test_not_finite_gradients_stop_the_training(fw):
     with pytest.raises(FloatingPointError, match="step 2"):
         trainer.update(batch)
     left = fw.checkpoints.get_weights(trainer.policy)
-    np.testing.assert_array_equal(
-        left["embedding.weight"], kept["embedding.weight"]
-    )
+    np.testing.assert_array_equal(left["embedding.weight"], kept["embedding.weight"])
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -277,9 +270,12 @@ def test_a_failed_step_keeps_its_batch_and_the_last_checkpoint(tmp_path, fw):
         return 1e308 * (1 + paid(completions, mask, targets))
 
     trainer.env.token_reward = too_much
-    with np.errstate(over="ignore"), pytest.raises(
-        FloatingPointError, match="step 3: expected a finite loss"
-    ) as caught:
+    with (
+        np.errstate(over="ignore"),
+        pytest.raises(
+            FloatingPointError, match="step 3: expected a finite loss"
+        ) as caught,
+    ):
         trainer.train(progress=False, path=path)
     failed = tmp_path / "run.safetensors.failed"
     assert str(failed) in caught.value.__notes__[0]
@@ -300,7 +296,10 @@ def test_a_clipped_value_stops_moving(fw):
         env = small_env()
         env.token_reward = lambda completions, mask, targets: 5.0 * mask
         trainer = trainer_of(
-            fw, env, epochs=30, learning_rate=0.01,
+            fw,
+            env,
+            epochs=30,
+            learning_rate=0.01,
             **of(Critic(value_clip=clip), Clipped()),
         )
         before = trainer.predict(batch := trainer.draw())[:, :-1]
@@ -312,9 +311,7 @@ def test_a_clipped_value_stops_moving(fw):
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_resampling_replaces_groups_of_equal_returns(fw):
     """What is left without spread stands at the end, groups stay whole."""
-    trainer = trainer_of(
-        fw, batch_size=8, resample=50, **of(Group(2))
-    )
+    trainer = trainer_of(fw, batch_size=8, resample=50, **of(Group(2)))
     first = trainer.draw()
     shares = [trainer.informative(first).mean()]
     batch = trainer.refill(first)
@@ -346,15 +343,17 @@ def test_risk_advantages_have_the_gradient_of_the_risk(fw):
     logprobs, scores = -rng.exponential(size=(6, 4)), rng.normal(size=6)
     adv = returns.risk_advantages(scores, logprobs.sum(axis=1), 3, 0.6)
     mask = np.ones((6, 4))
-    ours = fw.grad(lambda x: fw.losses.policy_gradient_loss(
-        x, fw.tensor(np.repeat(adv[:, None], 4, axis=1)), fw.tensor(mask)
-    ), logprobs)[1][0]
-    theirs = fw.grad(lambda x: fw.losses.minimum_risk_loss(
-        x, fw.tensor(scores), 3, 0.6
-    ), logprobs.sum(axis=1))[1][0]
-    np.testing.assert_allclose(
-        ours, np.repeat(theirs[:, None], 4, axis=1), atol=1e-12
-    )
+    ours = fw.grad(
+        lambda x: fw.losses.policy_gradient_loss(
+            x, fw.tensor(np.repeat(adv[:, None], 4, axis=1)), fw.tensor(mask)
+        ),
+        logprobs,
+    )[1][0]
+    theirs = fw.grad(
+        lambda x: fw.losses.minimum_risk_loss(x, fw.tensor(scores), 3, 0.6),
+        logprobs.sum(axis=1),
+    )[1][0]
+    np.testing.assert_allclose(ours, np.repeat(theirs[:, None], 4, axis=1), atol=1e-12)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -375,8 +374,7 @@ def test_wrong_arguments_are_named(tmp_path, fw):
     with pytest.raises(ValueError, match="^reference: expected a copy"):
         make(policy, env, pulled, reference=policy)
     with pytest.raises(ValueError, match="^reference: expected .* 6 tokens"):
-        make(policy, env, pulled,
-             reference=fw.models.LSTMPolicy(7, **SIZES))
+        make(policy, env, pulled, reference=fw.models.LSTMPolicy(7, **SIZES))
     with pytest.raises(ValueError, match="policy: expected .* 6 tokens"):
         make(fw.models.LSTMPolicy(7, **SIZES), env, PolicyGradientConfig())
     with pytest.raises(ValueError, match="every"):
@@ -408,6 +406,8 @@ def test_shows_a_bar(fw, capfd):
 # same probabilities in each state; with halves and quarters, 16 rows hold
 # every text of two tokens as often as it is expected.
 PI = np.log([0.5, 0.25, 0.25])
+
+
 def of_sequences(level="sequence", **bounds):
     return of(Return(total=True), Clipped(level, **bounds), SequenceMean())
 
@@ -421,24 +421,25 @@ def expected_batch(mdp, logits):
     counts = np.rint(16 * exact.probabilities(mdp, table)).astype(int)
     rows = np.repeat(np.arange(len(counts)), counts)
     return Rollout(
-        np.ones((16, 1), int), mdp.completions[rows], mdp.mask[rows],
-        exact.completion_logprobs(mdp, table)[rows], mdp.rewards[rows],
-        np.ones(16, bool), np.zeros(16, int),
+        np.ones((16, 1), int),
+        mdp.completions[rows],
+        mdp.mask[rows],
+        exact.completion_logprobs(mdp, table)[rows],
+        mdp.rewards[rows],
+        np.ones(16, bool),
+        np.zeros(16, int),
     )
 
 
-def update_of(fw, settings, bias=PI, drawn=PI, reused=False, history=0,
-              value=0.0, batch=None):
+def update_of(
+    fw, settings, bias=PI, drawn=PI, reused=False, history=0, value=0.0, batch=None
+):
     """Trainer after one update on the expected batch, and the problem."""
     mdp = exact.TokenMDP.enumerate(
         3, 2, lambda text: [0.5, 1.0, -0.4][text[-1]] * len(text)
     )
-    env = envs.BatchedEnvironment(
-        [[1]], [[2, 1]], rewards.token_position_match, 3
-    )
-    trainer = trainer_of(
-        fw, env, **{"max_grad_norm": 1e9, "steps": 4} | settings
-    )
+    env = envs.BatchedEnvironment([[1]], [[2, 1]], rewards.token_position_match, 3)
+    trainer = trainer_of(fw, env, **{"max_grad_norm": 1e9, "steps": 4} | settings)
     arrays = fw.checkpoints.get_weights(trainer.policy)
     arrays["policy_head.weight"][:] = 0
     arrays["policy_head.bias"][:] = bias
@@ -463,25 +464,28 @@ def moved(fw, trainer, name, model="policy"):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("settings, arguments, alpha", [
-    ({}, {}, 0.0),
-    (of(Return(total=True)), {}, 0.0),
-    ({"entropy_coef": 0.7}, {}, 0.7),
-    ({"entropy_coef": 1}, {}, 1.0),
-    ({"entropy_coef": 0.8, "entropy_final": 0.0}, {"history": 3}, 0.0),
-    ({"temperature": 2.0, "entropy_coef": 0.7}, {"bias": 2 * PI}, 0.7),
-    ({"reuse": 1, "buffer_batches": 1}, {"drawn": MU, "reused": True}, 0.0),
-    # With V far from right, the critic's advantage is still unbiased.
-    (of(Critic()), {"value": 2.0}, 0.0),
-    (of(Learned()), {}, 0.0),
-    # Where the policy is the one that sampled, the ratio is 1, and the
-    # gradient of a surrogate is the policy gradient.
-    (of(Return(), Clipped()), {}, 0.0),
-    (of(Return(), ClippedWeight(low=0.2, high=0.2)), {}, 0.0),
-    (of_sequences(), {}, 0.0),
-    # Where it is not, the unclipped ratio of sequences makes it exact.
-    (of_sequences(low=1.0, high=1e9), {"drawn": MU}, 0.0),
-])
+@pytest.mark.parametrize(
+    "settings, arguments, alpha",
+    [
+        ({}, {}, 0.0),
+        (of(Return(total=True)), {}, 0.0),
+        ({"entropy_coef": 0.7}, {}, 0.7),
+        ({"entropy_coef": 1}, {}, 1.0),
+        ({"entropy_coef": 0.8, "entropy_final": 0.0}, {"history": 3}, 0.0),
+        ({"temperature": 2.0, "entropy_coef": 0.7}, {"bias": 2 * PI}, 0.7),
+        ({"reuse": 1, "buffer_batches": 1}, {"drawn": MU, "reused": True}, 0.0),
+        # With V far from right, the critic's advantage is still unbiased.
+        (of(Critic()), {"value": 2.0}, 0.0),
+        (of(Learned()), {}, 0.0),
+        # Where the policy is the one that sampled, the ratio is 1, and the
+        # gradient of a surrogate is the policy gradient.
+        (of(Return(), Clipped()), {}, 0.0),
+        (of(Return(), ClippedWeight(low=0.2, high=0.2)), {}, 0.0),
+        (of_sequences(), {}, 0.0),
+        # Where it is not, the unclipped ratio of sequences makes it exact.
+        (of_sequences(low=1.0, high=1e9), {"drawn": MU}, 0.0),
+    ],
+)
 def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
     trainer, mdp, logits = update_of(fw, settings, **arguments)
     gradient = exact.objective_gradient(mdp, logits)
@@ -495,22 +499,22 @@ def test_one_update_has_the_exact_gradient(fw, settings, arguments, alpha):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("kl, kl_in, share, fixed", [
-    ("k1", "reward", 1, False),  # the gradient of the KL, all of it
-    ("k2", "loss", 1, True),  # its gradient at the states that were visited
-    ("k1", "loss", 0, True),  # nothing at all
-])
+@pytest.mark.parametrize(
+    "kl, kl_in, share, fixed",
+    [
+        ("k1", "reward", 1, False),  # the gradient of the KL, all of it
+        ("k2", "loss", 1, True),  # its gradient at the states that were visited
+        ("k1", "loss", 0, True),  # nothing at all
+    ],
+)
 def test_what_the_kl_to_the_reference_pulls(fw, kl, kl_in, share, fixed):
-    trainer, mdp, logits = update_of(
-        fw, of(pull=KL(kl, 0.8, where=kl_in))
-    )
+    trainer, mdp, logits = update_of(fw, of(pull=KL(kl, 0.8, where=kl_in)))
     ref = np.tile(MU, (len(mdp.states), 1))
     pull = exact.kl_gradient(mdp, logits, ref, fixed_states=fixed)
     gradient = exact.objective_gradient(mdp, logits) - 0.8 * share * pull
     assert np.abs(pull.sum(axis=0)).max() > 0.1
     np.testing.assert_allclose(
-        moved(fw, trainer, "policy_head.bias"), -gradient.sum(axis=0),
-        atol=1e-9,
+        moved(fw, trainer, "policy_head.bias"), -gradient.sum(axis=0), atol=1e-9
     )
     wanted = exact.kl(mdp, logits, ref) / 2  # two tokens a text
     if kl == "k1":
@@ -518,38 +522,43 @@ def test_what_the_kl_to_the_reference_pulls(fw, kl, kl_in, share, fixed):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("settings", [
-    of(aggregate=SequenceMean()), of(aggregate=TokenMean()),
-    of(aggregate=ConstantLength()), of(aggregate=ConstantLength(2)),
-    of_sequences("length_normalised"),
-])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        of(aggregate=SequenceMean()),
+        of(aggregate=TokenMean()),
+        of(aggregate=ConstantLength()),
+        of(aggregate=ConstantLength(2)),
+        of_sequences("length_normalised"),
+    ],
+)
 def test_means_over_two_tokens_halve_the_gradient(fw, settings):
     trainer, mdp, logits = update_of(fw, settings)
     gradient = exact.objective_gradient(mdp, logits)
     np.testing.assert_allclose(
-        moved(fw, trainer, "policy_head.bias"), -gradient.sum(axis=0) / 2,
-        atol=1e-9,
+        moved(fw, trainer, "policy_head.bias"), -gradient.sum(axis=0) / 2, atol=1e-9
     )
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("low, high, share", [
-    (0.4, 0.5, 0.75), (0.4, 2.0, 0.5), (0.6, 0.5, 0.25), (0.6, 2.0, 0.0),
-])
+@pytest.mark.parametrize(
+    "low, high, share",
+    [(0.4, 0.5, 0.75), (0.4, 2.0, 0.5), (0.6, 0.5, 0.25), (0.6, 2.0, 0.0)],
+)
 def test_clipped_is_the_share_beyond_the_bounds(fw, low, high, share):
     """π / μ is 2, 1 and 1/2; MU draws them in 1/4, 1/4 and 1/2."""
-    trainer, *_ = update_of(
-        fw, of(Return(), Clipped(low=low, high=high)), drawn=MU
-    )
+    trainer, *_ = update_of(fw, of(Return(), Clipped(low=low, high=high)), drawn=MU)
     assert trainer.metrics["clipped"] == pytest.approx(share)
 
 
 # Two texts of two tokens, two that end with their first; one has no EOS.
 EARLY = Rollout(
-    np.ones((4, 1), int), np.array([[2, 1], [0, 0], [1, 0], [1, 0]]),
+    np.ones((4, 1), int),
+    np.array([[2, 1], [0, 0], [1, 0], [1, 0]]),
     np.array([[1, 1], [1, 0], [1, 1], [1, 0.0]]),
     MU[[[2, 1], [0, 0], [1, 0], [1, 0]]] * [[1, 1], [1, 0], [1, 1], [1, 0]],
-    np.array([[1, 2], [4, 0], [-1, 3], [0.5, 0]]), np.ones(4, bool),
+    np.array([[1, 2], [4, 0], [-1, 3], [0.5, 0]]),
+    np.ones(4, bool),
     np.zeros(4, int),
 )
 
@@ -561,12 +570,15 @@ def test_return_and_length_by_hand():
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-@pytest.mark.parametrize("settings, reused", [
-    (of(pull=KL("k1")), False),
-    (of(pull=KL("k2", where="loss")), False),
-    (of(pull=KL("k3", where="loss")), False),
-    ({"reuse": 1, "buffer_batches": 1}, True),
-])
+@pytest.mark.parametrize(
+    "settings, reused",
+    [
+        (of(pull=KL("k1")), False),
+        (of(pull=KL("k2", where="loss")), False),
+        (of(pull=KL("k3", where="loss")), False),
+        ({"reuse": 1, "buffer_batches": 1}, True),
+    ],
+)
 def test_metrics_by_hand_on_texts_that_end_early(fw, settings, reused):
     """Means over the six tokens, none of them over padding."""
     trainer, *_ = update_of(
@@ -577,16 +589,17 @@ def test_metrics_by_hand_on_texts_that_end_early(fw, settings, reused):
     assert trainer.metrics["entropy"] == pytest.approx(-(pi * PI).sum())
     if reused:  # the policy MU drew them, the weights are those of PI
         ratio = pi / mu
-        weights = np.array([
-            ratio[2] * ratio[1], ratio[0], ratio[1] * ratio[0], ratio[1]
-        ])
+        weights = np.array(
+            [ratio[2] * ratio[1], ratio[0], ratio[1] * ratio[0], ratio[1]]
+        )
         share = weights.sum() ** 2 / (4 * (weights**2).sum())
         assert share < 0.9
         assert trainer.metrics["ess"] == pytest.approx(share)
         return
     log_ratio = (PI - MU)[tokens]
     estimates = {
-        "k1": log_ratio, "k2": log_ratio**2 / 2,
+        "k1": log_ratio,
+        "k2": log_ratio**2 / 2,
         "k3": np.exp(-log_ratio) - 1 + log_ratio,
     }
     wanted = estimates[settings["algorithm"].pull.estimator].mean()
@@ -597,14 +610,10 @@ def test_metrics_by_hand_on_texts_that_end_early(fw, settings, reused):
 @pytest.mark.parametrize("clip, share", [(0.0, 0.0), (1e9, 1.0)])
 def test_the_learned_baseline_can_be_clipped(fw, clip, share):
     """Half the error of b(X) = 0 either way; its gradient is cut at 0."""
-    trainer, mdp, logits = update_of(
-        fw, of(Learned(value_clip=clip, value_coef=1.0))
-    )
+    trainer, mdp, logits = update_of(fw, of(Learned(value_clip=clip, value_coef=1.0)))
     probs = exact.probabilities(mdp, logits)
     to_go = exact.returns_to_go(mdp)[:, 0]
-    assert trainer.metrics["value_loss"] == pytest.approx(
-        probs @ to_go**2 / 2
-    )
+    assert trainer.metrics["value_loss"] == pytest.approx(probs @ to_go**2 / 2)
     found = moved(fw, trainer, "value_head.bias", "baseline")
     if clip:  # where the two errors are equal, frameworks differ in the cut
         assert found == pytest.approx(-share * probs @ to_go)
@@ -615,9 +624,11 @@ def test_a_batch_is_used_as_often_as_asked(fw, monkeypatch):
     """Each pass holds every row once, in another order."""
     trainer = trainer_of(fw, **SETTINGS["ppo"])
     seen, whole = [], trainer._update
-    monkeypatch.setattr(trainer, "_update", lambda arrays, reused: (
-        seen.append(arrays["old"]) or whole(arrays, reused)
-    ))
+    monkeypatch.setattr(
+        trainer,
+        "_update",
+        lambda arrays, reused: seen.append(arrays["old"]) or whole(arrays, reused),
+    )
     trainer.step()
     assert trainer.updates == len(seen) == 8
     old = {tuple(row) for row in trainer.batch.logprobs}
@@ -639,9 +650,7 @@ def test_values_are_trained(fw, kind):
     if kind is Critic:
         wanted = probs @ to_go.mean(axis=1)
     name = "policy" if kind is Critic else "baseline"
-    assert moved(fw, trainer, "value_head.bias", name) == pytest.approx(
-        -0.6 * wanted
-    )
+    assert moved(fw, trainer, "value_head.bias", name) == pytest.approx(-0.6 * wanted)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -653,9 +662,7 @@ def test_critic_predicts_the_state_before_each_token_and_the_last(fw):
     trainer.step()
     batch = trainer.batch
     found = trainer.predict(batch)
-    prompts, completions = map(
-        fw.tensor, (batch.prompts, batch.completions)
-    )
+    prompts, completions = map(fw.tensor, (batch.prompts, batch.completions))
     _, values = trainer.policy.score(prompts, completions)
     assert found.shape == (16, 5)
     np.testing.assert_allclose(found[:, :-1], fw.numpy(values), atol=1e-12)
@@ -684,12 +691,8 @@ def test_samples_at_the_temperature(fw):
     untouched = trainer_of(fw).policy
     trainer.step()
     batch = trainer.batch
-    logits, _ = untouched.score(
-        fw.tensor(batch.prompts), fw.tensor(batch.completions)
-    )
-    expected = fw.logprobs.token_logprobs(
-        logits, fw.tensor(batch.completions), 0.5
-    )
+    logits, _ = untouched.score(fw.tensor(batch.prompts), fw.tensor(batch.completions))
+    expected = fw.logprobs.token_logprobs(logits, fw.tensor(batch.completions), 0.5)
     np.testing.assert_allclose(
         batch.logprobs, fw.numpy(expected) * batch.mask, atol=1e-12
     )

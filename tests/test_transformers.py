@@ -17,11 +17,24 @@ from tests.both import BOTH, PT
 PRETRAINED = {"pt": pt_pretrained, "tf": tf_pretrained}
 EXACT = [("float32", 1e-4), ("float64", 1e-9)]
 V, L = 13, 7
-GPT2 = {"vocab_size": V, "n_positions": 16, "n_embd": 8, "n_layer": 2,
-        "n_head": 2, "bos_token_id": 1, "eos_token_id": 2}
-BERT = {"vocab_size": V, "hidden_size": 8, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "intermediate_size": 12,
-        "max_position_embeddings": 16, "num_labels": 3}
+GPT2 = {
+    "vocab_size": V,
+    "n_positions": 16,
+    "n_embd": 8,
+    "n_layer": 2,
+    "n_head": 2,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+BERT = {
+    "vocab_size": V,
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "max_position_embeddings": 16,
+    "num_labels": 3,
+}
 CLASSES = {
     "gpt2": transformers.GPT2LMHeadModel,
     "masked": transformers.BertForMaskedLM,
@@ -51,9 +64,7 @@ def folders(tmp_path_factory):
 def both(folders, name, fw, dtype):
     """Our model and theirs, from one directory."""
     ours = PRETRAINED[fw.name].load(folders[name], dtype=dtype)
-    theirs = CLASSES[name].from_pretrained(
-        folders[name], dtype=getattr(torch, dtype)
-    )
+    theirs = CLASSES[name].from_pretrained(folders[name], dtype=getattr(torch, dtype))
     return ours, theirs.eval()
 
 
@@ -80,14 +91,16 @@ def gradients(fw, model, function):
     if fw is PT:
         model.zero_grad()
         function().backward()
-        return {n: p.grad.numpy() for n, p in model.named_parameters()
-                if p.grad is not None}
+        return {
+            n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None
+        }
     named = dict(fw.checkpoints._named(model))
     with tf.GradientTape() as tape:
         loss = function()
     found = tape.gradient(loss, named)
-    return {n: tf.convert_to_tensor(g).numpy() for n, g in found.items()
-            if g is not None}
+    return {
+        n: tf.convert_to_tensor(g).numpy() for n, g in found.items() if g is not None
+    }
 
 
 def assert_same_gradients(ours, theirs, atol):
@@ -97,8 +110,9 @@ def assert_same_gradients(ours, theirs, atol):
         wanted = theirs.get(name, np.zeros_like(gradient))
         np.testing.assert_allclose(gradient, wanted, atol=atol, err_msg=name)
     assert set(theirs) <= set(ours)
-    assert all(np.abs(g).max() > 1e-4 for n, g in theirs.items()
-               if not n.endswith("key.bias"))  # which softmax cancels
+    assert all(
+        np.abs(g).max() > 1e-4 for n, g in theirs.items() if not n.endswith("key.bias")
+    )  # which softmax cancels
 
 
 @pytest.mark.parametrize("side", ["none", "left", "right"])
@@ -108,14 +122,17 @@ def test_logits_of_gpt2(folders, fw, dtype, atol, side):
     ours, theirs = both(folders, "gpt2", fw, dtype)
     ids, mask, positions = padded(side)
     logits, _ = ours(fw.tensor(ids), fw.tensor(mask))
-    wanted = theirs(
-        torch.tensor(ids), attention_mask=torch.tensor(mask),
-        position_ids=torch.tensor(positions),
-    ).logits.detach().numpy()
-    assert np.abs(wanted).max() > 1
-    np.testing.assert_allclose(
-        fw.numpy(logits)[mask > 0], wanted[mask > 0], atol=atol
+    wanted = (
+        theirs(
+            torch.tensor(ids),
+            attention_mask=torch.tensor(mask),
+            position_ids=torch.tensor(positions),
+        )
+        .logits.detach()
+        .numpy()
     )
+    assert np.abs(wanted).max() > 1
+    np.testing.assert_allclose(fw.numpy(logits)[mask > 0], wanted[mask > 0], atol=atol)
 
 
 def completions(seed=1):
@@ -136,12 +153,11 @@ def their_logprobs(theirs, prompts, prompt_mask, answers):
     )
     positions = np.maximum(mask.cumsum(axis=1) - 1, 0)
     logits = theirs(
-        torch.tensor(ids), attention_mask=torch.tensor(mask),
+        torch.tensor(ids),
+        attention_mask=torch.tensor(mask),
         position_ids=torch.tensor(positions),
     ).logits[:, prompts.shape[1] - 1 : -1]
-    return logits.log_softmax(-1).gather(
-        -1, torch.tensor(answers)[..., None]
-    )[..., 0]
+    return logits.log_softmax(-1).gather(-1, torch.tensor(answers)[..., None])[..., 0]
 
 
 @pytest.mark.parametrize("dtype, atol", EXACT)
@@ -154,7 +170,9 @@ def test_policy_gradient_of_gpt2(folders, fw, dtype, atol):
 
     def loss():
         logprobs, _, _ = ours.evaluate(
-            fw.tensor(prompts), fw.tensor(answers), fw.tensor(mask),
+            fw.tensor(prompts),
+            fw.tensor(answers),
+            fw.tensor(mask),
             fw.tensor(prompt_mask),
         )
         total = logprobs * fw.tensor(weights)
@@ -168,8 +186,7 @@ def test_policy_gradient_of_gpt2(folders, fw, dtype, atol):
         fw.numpy(loss()), their_loss().detach().numpy(), atol=10 * atol
     )
     assert_same_gradients(
-        gradients(fw, ours, loss), gradients(PT, theirs, their_loss),
-        atol=atol,
+        gradients(fw, ours, loss), gradients(PT, theirs, their_loss), atol=atol
     )
 
 
@@ -180,19 +197,14 @@ def test_gpt2_samples_with_the_probabilities_of_transformers(folders, fw):
     prompts, prompt_mask, *_ = completions()
     noise = np.random.default_rng(2).gumbel(size=(6, 6, V))
     answers, logprobs, mask = fw.rollout.sample(
-        ours, prompts, 6, noise, eos_id=2, group_size=2,
-        prompt_mask=prompt_mask,
+        ours, prompts, 6, noise, eos_id=2, group_size=2, prompt_mask=prompt_mask
     )
     assert 0 < mask.sum() < mask.size  # some end early
     wanted = their_logprobs(theirs, prompts, prompt_mask, answers)
-    np.testing.assert_allclose(
-        logprobs, wanted.detach().numpy() * mask, atol=1e-9
-    )
+    np.testing.assert_allclose(logprobs, wanted.detach().numpy() * mask, atol=1e-9)
 
 
-def test_gpt2_in_tensorflow_computes_what_keras_hub_does(
-    folders, unavailable
-):
+def test_gpt2_in_tensorflow_computes_what_keras_hub_does(folders, unavailable):
     try:
         import keras_hub
     except ImportError:
@@ -204,9 +216,7 @@ def test_gpt2_in_tensorflow_computes_what_keras_hub_does(
     ids, mask, _ = padded("right")  # it has no positions for the left
     logits, _ = ours(tf.constant(ids), tf.constant(mask))
     wanted = theirs({"token_ids": ids, "padding_mask": mask}).numpy()
-    np.testing.assert_allclose(
-        logits.numpy()[mask > 0], wanted[mask > 0], atol=1e-4
-    )
+    np.testing.assert_allclose(logits.numpy()[mask > 0], wanted[mask > 0], atol=1e-4)
 
 
 @pytest.mark.parametrize("side", ["none", "left", "right"])
@@ -220,18 +230,28 @@ def test_logits_of_bert(folders, head, fw, dtype, atol, side):
     logits = fw.numpy(ours(fw.tensor(ids), fw.tensor(mask), fw.tensor(types)))
     if head == "sequence" and side == "left":
         # Its pooler would read padding: give it the rows without.
-        wanted = np.concatenate([
-            theirs(
-                torch.tensor(i[m > 0])[None],
-                token_type_ids=torch.tensor(t[m > 0])[None],
-            ).logits.detach().numpy() for i, m, t in zip(ids, mask, types)
-        ])
+        wanted = np.concatenate(
+            [
+                theirs(
+                    torch.tensor(i[m > 0])[None],
+                    token_type_ids=torch.tensor(t[m > 0])[None],
+                )
+                .logits.detach()
+                .numpy()
+                for i, m, t in zip(ids, mask, types)
+            ]
+        )
     else:
-        wanted = theirs(
-            torch.tensor(ids), attention_mask=torch.tensor(mask),
-            token_type_ids=torch.tensor(types),
-            position_ids=torch.tensor(positions),
-        ).logits.detach().numpy()
+        wanted = (
+            theirs(
+                torch.tensor(ids),
+                attention_mask=torch.tensor(mask),
+                token_type_ids=torch.tensor(types),
+                position_ids=torch.tensor(positions),
+            )
+            .logits.detach()
+            .numpy()
+        )
     assert np.abs(wanted).max() > 0.3
     assert logits.shape == wanted.shape
     if head != "sequence":
@@ -263,9 +283,7 @@ def test_policy_gradient_of_bert(folders, head, fw, dtype, atol):
         return -tf.reduce_sum(tf.nn.log_softmax(logits) * chosen)
 
     def their_loss():
-        logits = theirs(
-            torch.tensor(ids), attention_mask=torch.tensor(mask)
-        ).logits
+        logits = theirs(torch.tensor(ids), attention_mask=torch.tensor(mask)).logits
         return -(logits.log_softmax(-1) * torch.tensor(chosen)).sum()
 
     wanted = gradients(PT, theirs, their_loss)

@@ -40,13 +40,19 @@ def theirs(kind, level, beta, arrays, delta=None, corrected=False):
     logprobs, old, ref, advantages, mask = map(torch.tensor, arrays)
     logprobs.requires_grad_()
     trainer = MagicMock(
-        aux_loss_enabled=False, top_entropy_quantile=1.0, use_vllm=False,
-        off_policy_mask_threshold=None, importance_sampling_level=level,
-        beta=beta, epsilon_low=LOW, epsilon_high=HIGH, loss_type=kind,
-        max_completion_length=LIMIT, current_gradient_accumulation_steps=1,
-        _entropy_bonus_enabled=False, _metrics=defaultdict(
-            lambda: defaultdict(list)
-        ),
+        aux_loss_enabled=False,
+        top_entropy_quantile=1.0,
+        use_vllm=False,
+        off_policy_mask_threshold=None,
+        importance_sampling_level=level,
+        beta=beta,
+        epsilon_low=LOW,
+        epsilon_high=HIGH,
+        loss_type=kind,
+        max_completion_length=LIMIT,
+        current_gradient_accumulation_steps=1,
+        _entropy_bonus_enabled=False,
+        _metrics=defaultdict(lambda: defaultdict(list)),
     )
     trainer.args.use_bias_correction_kl = corrected
     trainer.args.delta = delta
@@ -55,27 +61,40 @@ def theirs(kind, level, beta, arrays, delta=None, corrected=False):
     trainer.accelerator.gather = lambda x: x
     trainer.model.training = True
     trainer._get_per_token_logps_and_entropies.return_value = (
-        logprobs, torch.zeros(B, T), None
+        logprobs,
+        torch.zeros(B, T),
+        None,
     )
     if kind == "cispo":  # its bound is one of the ratio itself
         trainer.epsilon_high = 1 + HIGH
     ids = torch.zeros(B, T, dtype=torch.long)
     whole = RLOOTrainer if kind == "rloo" else GRPOTrainer
-    loss = whole._compute_loss(trainer, None, {
-        "prompt_ids": ids, "prompt_mask": ids, "completion_ids": ids,
-        "completion_mask": mask, "advantages": advantages[:, 0],
-        "old_per_token_logps": old, "ref_per_token_logps": ref,
-        "old_logps": (old * mask).sum(dim=1),
-        "num_items_in_batch": mask.sum(),
-    })
+    loss = whole._compute_loss(
+        trainer,
+        None,
+        {
+            "prompt_ids": ids,
+            "prompt_mask": ids,
+            "completion_ids": ids,
+            "completion_mask": mask,
+            "advantages": advantages[:, 0],
+            "old_per_token_logps": old,
+            "ref_per_token_logps": ref,
+            "old_logps": (old * mask).sum(dim=1),
+            "num_items_in_batch": mask.sum(),
+        },
+    )
     loss.backward()
     return loss.item(), logprobs.grad.numpy()
 
 
 KINDS = {  # TRL's loss_type, or its other trainer, and its level
-    "GRPO": ("grpo", "token"), "Dr. GRPO": ("dr_grpo", "token"),
-    "DAPO": ("dapo", "token"), "GSPO": ("grpo", "sequence"),
-    "RLOO (TRL)": ("rloo", None), "CISPO": ("cispo", "token"),
+    "GRPO": ("grpo", "token"),
+    "Dr. GRPO": ("dr_grpo", "token"),
+    "DAPO": ("dapo", "token"),
+    "GSPO": ("grpo", "sequence"),
+    "RLOO (TRL)": ("rloo", None),
+    "CISPO": ("cispo", "token"),
 }
 
 
@@ -89,7 +108,8 @@ def test_the_loss_is_trls(fw, name, beta):
     algorithm = ALGORITHMS[name]
     low = algorithm.surrogate.low if name == "CISPO" else LOW
     algorithm = replace(
-        algorithm, surrogate=replace(algorithm.surrogate, low=low, high=HIGH),
+        algorithm,
+        surrogate=replace(algorithm.surrogate, low=low, high=HIGH),
         pull=KL("k3", beta, where="loss"),
     )
     arrays = batch()

@@ -8,8 +8,10 @@ from core import weights
 
 def test_initial_weights():
     shapes = {
-        "embedding.weight": (50, 40), "lstm.bias_ih_l0": (8,),
-        "lstm.weight_hh_l0": (8, 100), "value_head.weight": (1, 2),
+        "embedding.weight": (50, 40),
+        "lstm.bias_ih_l0": (8,),
+        "lstm.weight_hh_l0": (8, 100),
+        "value_head.weight": (1, 2),
     }
     first = weights.initial_weights(shapes, 3)
     assert list(first["lstm.bias_ih_l0"]) == [0, 0, 1, 1, 0, 0, 0, 0]
@@ -41,9 +43,7 @@ def test_write_and_read(tmp_path):
     big = 2**100  # a generator's state has such numbers
     weights.write(path, {"x": np.arange(6.0).reshape(2, 3).T}, {"n": big})
     arrays, metadata = weights.read(path)
-    np.testing.assert_array_equal(
-        arrays["x"], np.arange(6.0).reshape(2, 3).T
-    )
+    np.testing.assert_array_equal(arrays["x"], np.arange(6.0).reshape(2, 3).T)
     assert metadata == {"n": big}
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -84,6 +84,9 @@ def test_bad_files_are_named(tmp_path):
 def test_check_names():
     good = {"a": (2,), "b": (3,)}
     weights.check_names({"a": np.ones(2), "b": np.ones(3)}, good)
-    with pytest.raises(ValueError, match=r"missing a.*extra c.*b: expected "
-                                         r"shape \(3,\), got \(2,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"missing a.*extra c.*b: expected "
+        r"shape \(3,\), got \(2,\)",
+    ):
         weights.check_names({"b": np.ones(2), "c": np.ones(1)}, good)

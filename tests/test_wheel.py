@@ -10,8 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 MODULES = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    .removesuffix(".__init__")
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "core").rglob("*.py")
 )
 # An editable install may have put the checkout on the path, or a finder.
@@ -38,9 +37,17 @@ print(len({MODULES}))
 
 def pip(*arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check",
-         *map(str, arguments), "--no-deps", "--no-index"],
-        capture_output=True, text=True,
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            *map(str, arguments),
+            "--no-deps",
+            "--no-index",
+        ],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
@@ -53,11 +60,19 @@ def installed(tmp_path_factory):
     of the repository may be needed.
     """
     folder = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(ROOT / "core", folder / "source" / "core",
-                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "core",
+        folder / "source" / "core",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     shutil.copy(ROOT / "pyproject.toml", folder / "source")
-    pip("wheel", "--no-build-isolation", "--wheel-dir", folder / "built",
-        folder / "source")
+    pip(
+        "wheel",
+        "--no-build-isolation",
+        "--wheel-dir",
+        folder / "built",
+        folder / "source",
+    )
     [wheel] = (folder / "built").iterdir()
     pip("install", "--target", folder / "installed", wheel)
     return folder / "installed"
@@ -73,7 +88,10 @@ def test_every_module_of_core_imports_elsewhere(installed, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-c", IMPORT, installed, ROOT],
-        capture_output=True, text=True, cwd=tmp_path, env=environment,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(len(MODULES))]

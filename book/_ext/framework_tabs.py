@@ -49,14 +49,12 @@ class FoldFrameworkCells(SphinxTransform):
             tags = [t for t in LABELS if any(framework(c) == t for c in run)]
             if len(tags) < 2:
                 continue  # one framework alone stays an ordinary cell
-            items = [
-                tab_item(t, [c for c in run if framework(c) == t])
-                for t in tags
-            ]
-            parent.children[start:start + len(run)] = []
-            parent.insert(start, create_component(
-                "tab-set", classes=["sd-tab-set"], children=items
-            ))
+            items = [tab_item(t, [c for c in run if framework(c) == t]) for t in tags]
+            parent.children[start : start + len(run)] = []
+            parent.insert(
+                start,
+                create_component("tab-set", classes=["sd-tab-set"], children=items),
+            )
 
 
 def setup(app):

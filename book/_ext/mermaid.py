@@ -27,9 +27,7 @@ class Mermaid(SphinxDirective):
             raise self.error("mermaid: expected the option :alt:")
         node = mermaid(code="\n".join(self.content), alt=self.options["alt"])
         if "caption" in self.options:
-            text, _ = self.state.inline_text(
-                self.options["caption"], self.lineno
-            )
+            text, _ = self.state.inline_text(self.options["caption"], self.lineno)
             node = nodes.figure("", node, nodes.caption("", "", *text))
         self.set_source_info(node)
         self.add_name(node)
@@ -37,9 +35,11 @@ class Mermaid(SphinxDirective):
 
 
 def visit_html(self, node):
-    self.body.append(self.starttag(
-        node, "pre", CLASS="mermaid", role="img", **{"aria-label": node["alt"]}
-    ))
+    self.body.append(
+        self.starttag(
+            node, "pre", CLASS="mermaid", role="img", **{"aria-label": node["alt"]}
+        )
+    )
     self.body.append(self.encode(node["code"]) + "</pre>")
     raise nodes.SkipNode
 
@@ -57,9 +57,7 @@ def load_script(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    app.add_node(
-        mermaid, html=(visit_html, None), text=(visit_text, None)
-    )
+    app.add_node(mermaid, html=(visit_html, None), text=(visit_text, None))
     app.add_directive("mermaid", Mermaid)
     app.connect("html-page-context", load_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -59,7 +59,7 @@ def blocks(text):
         inside = section and chunk.startswith(" ")
         section = re.match(rf"(?m){SECTIONS}", chunk)
         if section:
-            rest = dedent(chunk[section.end():].strip("\n"))
+            rest = dedent(chunk[section.end() :].strip("\n"))
             if section[2]:
                 line = " ".join([section[2], *rest.split()])
                 out += [f"**{section[1]}:** {escape(line)}", ""]

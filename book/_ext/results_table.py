@@ -28,9 +28,10 @@ def stored(path):
         for output in cell.get("outputs", []):
             found = output.get("data", {}).get(MIME)
             if found:
-                yield found["application"], [
-                    Outcome(**outcome) for outcome in found["outcomes"]
-                ]
+                yield (
+                    found["application"],
+                    [Outcome(**outcome) for outcome in found["outcomes"]],
+                )
 
 
 def table():

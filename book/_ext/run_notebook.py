@@ -1,6 +1,6 @@
 """Execute notebooks in place and store what does not change between runs.
 
-    python book/_ext/run_notebook.py book/source_documents.ipynb ...
+python book/_ext/run_notebook.py book/source_documents.ipynb ...
 """
 
 import sys
@@ -10,9 +10,7 @@ import nbformat
 from nbclient import NotebookClient
 
 METADATA = {
-    "kernelspec": {
-        "display_name": "Python 3", "language": "python", "name": "python3"
-    },
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
 }
 

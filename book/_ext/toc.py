@@ -29,6 +29,8 @@ def parts():
 def chapters(caption=None):
     """The paths of all chapters, or of those of one part, in their order."""
     return [
-        path for name, pages in parts() for number, path in pages
+        path
+        for name, pages in parts()
+        for number, path in pages
         if number is not None and caption in (None, name)
     ]

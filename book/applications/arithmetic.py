@@ -78,6 +78,9 @@ def environment(split, token_reward=rewards.token_exact_match):
     sums = [str(a + b)[::-1] for a, b in pairs]
     return BatchedEnvironment(
         tok.encode_prompts(prompts)[0],
-        tok.encode_batch(sums, DIGITS + 2, add_eos=True), token_reward,
-        len(tok), eos_id=tok.eos_id, tokenizer=tok,
+        tok.encode_batch(sums, DIGITS + 2, add_eos=True),
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
     )

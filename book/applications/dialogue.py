@@ -19,15 +19,13 @@ from core.settings import SupervisedConfig
 from core.text import WordTokenizer, split_words
 from core.types import Rollout
 
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
-        "sunday")
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 TIMES = ("noon", "1pm", "6pm", "7pm", "8pm", "9pm")
 PEOPLE = ("two", "three", "four", "five", "six")
 SLOTS = {"day": DAYS, "time": TIMES, "people": PEOPLE}
 HOURS = dict(zip(TIMES, "twelve one six seven eight nine".split()))
 BESIDES_ME = dict(zip(PEOPLE, "one two three four five".split()))
-SLOT_OF = {word: slot for slot, values in SLOTS.items()
-           for word in (slot, *values)}
+SLOT_OF = {word: slot for slot, values in SLOTS.items() for word in (slot, *values)}
 
 MAX_TURNS = 3  # of the agent; without a booking by then there is none
 TURN_LENGTH = 5  # tokens of an agent's turn, EOS included
@@ -52,8 +50,13 @@ SLIP = 0.1  # chance that it does not notice a value that was said again
 
 def tokenizer():
     """One token for each word of users and agent."""
-    words = ["user agent book ? yes no wait pardon today tomorrow on at for",
-             "me and", *SLOT_OF, *HOURS.values(), *BESIDES_ME.values()]
+    words = [
+        "user agent book ? yes no wait pardon today tomorrow on at for",
+        "me and",
+        *SLOT_OF,
+        *HOURS.values(),
+        *BESIDES_ME.values(),
+    ]
     return WordTokenizer([" ".join(words)])
 
 
@@ -68,8 +71,9 @@ def goals(split, seed=0):
     every = list(product(*SLOTS.values()))
     order = np.random.default_rng(seed).permutation(len(every))
     held_out = set(order[: int(TEST_SHARE * len(every))].tolist())
-    return [goal for i, goal in enumerate(every)
-            if (i in held_out) == (split == "test")]
+    return [
+        goal for i, goal in enumerate(every) if (i in held_out) == (split == "test")
+    ]
 
 
 def users(split, count, rng, changes=CHANGES, misheard=MISHEARD):
@@ -85,9 +89,7 @@ def users(split, count, rng, changes=CHANGES, misheard=MISHEARD):
         raise ValueError(f"count: expected at least 1, got {count}")
     for name, value in (("changes", changes), ("misheard", misheard)):
         if not 0 <= value <= 1:
-            raise ValueError(
-                f"{name}: expected a number in [0, 1], got {value}"
-            )
+            raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
     pool, made = goals(split), []
     for seed in rng.integers(2**32, size=count):
         draw = np.random.default_rng(seed)
@@ -140,9 +142,7 @@ class User:
 
     def __init__(self, goal, later, misheard, rng):
         if goal not in product(*SLOTS.values()):
-            raise ValueError(
-                f"goal: expected (day, time, people) of SLOTS, got {goal}"
-            )
+            raise ValueError(f"goal: expected (day, time, people) of SLOTS, got {goal}")
         self.goal, self.later = goal, later
         self.misheard, self.rng = misheard, rng
         self.today = DAYS[rng.integers(len(DAYS))]
@@ -162,8 +162,7 @@ class User:
         asked = {} if understood is None else understood[1]
         moved = self._change() - set(asked)
         wanted = dict(zip(SLOTS, self.goal))
-        wrong = any(word not in (slot, wanted[slot])
-                    for slot, word in asked.items())
+        wrong = any(word not in (slot, wanted[slot]) for slot, word in asked.items())
         to_say = [slot for slot, word in asked.items() if word != wanted[slot]]
         parts = ["pardon"] if understood is None else ["no"] * wrong
         parts += [self._mentions(to_say)] if to_say else []
@@ -323,8 +322,14 @@ def converse(rollout, policy, people, rng=None):
     batches, alive, right, booked = zip(*turns)
     right = np.concatenate(right)
     reached = right.sum(axis=1).reshape(MAX_TURNS, -1).sum(axis=0) == 3
-    return Talks(Rollout.concatenate(batches), np.array(alive), right,
-                 np.concatenate(booked), reached, texts)
+    return Talks(
+        Rollout.concatenate(batches),
+        np.array(alive),
+        right,
+        np.concatenate(booked),
+        reached,
+        texts,
+    )
 
 
 LEVELS = ("conversation", "turn", "token")
@@ -381,8 +386,10 @@ def next_turns(texts):
         raise ValueError(f"texts: expected conversations, got {texts!r:.60}")
     histories = []
     for talk in texts:
-        said = [f"{('user', 'agent')[k % 2]} {text}" if k else text
-                for k, text in enumerate(talk)]
+        said = [
+            f"{('user', 'agent')[k % 2]} {text}" if k else text
+            for k, text in enumerate(talk)
+        ]
         histories.append(" ".join([*said, "agent"]))
     empty = np.zeros((len(texts), TURN_LENGTH), dtype=np.int64)
     return _environment(histories, empty, _unpaid)
@@ -405,8 +412,13 @@ def _environment(histories, targets, token_reward):
     ids = np.full((len(targets), PROMPT_LENGTH), tok.pad_id)
     for row, history in zip(ids, histories):
         read = tok.encode(history)[-PROMPT_LENGTH:]
-        row[-len(read):] = read
+        row[-len(read) :] = read
     return BatchedEnvironment(
-        ids, targets, token_reward, len(tok), eos_id=tok.eos_id,
-        tokenizer=tok, prompt_mask=ids != tok.pad_id,
+        ids,
+        targets,
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
+        prompt_mask=ids != tok.pad_id,
     )

@@ -46,21 +46,31 @@ MARKS = (
 TEXTS = {
     "STORY": ["TALE_HE", "TALE_SHE", "TALE_IT", "TALE_THEY", "TALE_PETS"],
     "TALE@": [
-        "SHORT@ LOSS@", "SHORT@ GAIN@",
-        "LONG@ LOSS@", "LONG@ GAIN@", "LONG@ GLADEND@",
-        "SHORT@ LOSS@ SADEND@", "SHORT@ GAIN@ GLADEND@",
+        "SHORT@ LOSS@",
+        "SHORT@ GAIN@",
+        "LONG@ LOSS@",
+        "LONG@ GAIN@",
+        "LONG@ GLADEND@",
+        "SHORT@ LOSS@ SADEND@",
+        "SHORT@ GAIN@ GLADEND@",
         "SHORT@ MEETRUNNER@ PLAYED@ FRIEND@",
-        "OPENOUT@ THEREOUT RAINED HOME@", "OPENOUT@ RAINED HOME@ LAST@",
+        "OPENOUT@ THEREOUT RAINED HOME@",
+        "OPENOUT@ RAINED HOME@ LAST@",
     ],
     "SHORT@": ["OPENIN@", "OPENOUT@"],
     "LONG@": ["OPENIN@ THEREIN", "OPENOUT@ THEREOUT"],
     "LOSS@": [
-        "MEETFLYER@ FLEW", "MEETFLYER@ FLYERSAW@",
-        "MEETRUNNER@ RAN", "MEETRUNNER@ FEARED@",
+        "MEETFLYER@ FLEW",
+        "MEETFLYER@ FLYERSAW@",
+        "MEETRUNNER@ RAN",
+        "MEETRUNNER@ FEARED@",
     ],
     "GAIN@": [
-        "MEETRUNNER@ PLAYED@", "FINDFOOD@ TASTE", "FINDFOOD@ ATE@",
-        "FINDTOY@ USED@", "FINDTOY@ LOOKS",
+        "MEETRUNNER@ PLAYED@",
+        "FINDFOOD@ TASTE",
+        "FINDFOOD@ ATE@",
+        "FINDTOY@ USED@",
+        "FINDTOY@ LOOKS",
     ],
     "GAIN%": ["FINDREAD% READS%"],
     "GLADEND@": ["WHATADAY", "GLAD@", "STAYED@", "LIKES@", "LAST@"],
@@ -72,14 +82,12 @@ SENTENCES = {
     "OPENIN@": [
         ("NP@ POSTURE INDOORS .", "NP@ POSTURE 在 INDOORS 。"),
         ("NP@ POSTURE INDOORS WHEN .", "WHEN NP@ POSTURE 在 INDOORS 。"),
-        ("ONEDAY , NP@ POSTURE INDOORS .",
-         "ONEDAY ， NP@ POSTURE 在 INDOORS 。"),
+        ("ONEDAY , NP@ POSTURE INDOORS .", "ONEDAY ， NP@ POSTURE 在 INDOORS 。"),
     ],
     "OPENOUT@": [
         ("NP@ DID OUTDOORS .", "NP@ 在 OUTDOORS DID 。"),
         ("NP@ DID OUTDOORS WHEN .", "WHEN NP@ 在 OUTDOORS DID 。"),
-        ("ONEDAY , NP@ DID OUTDOORS .",
-         "ONEDAY ， NP@ 在 OUTDOORS DID 。"),
+        ("ONEDAY , NP@ DID OUTDOORS .", "ONEDAY ， NP@ 在 OUTDOORS DID 。"),
     ],
     "THEREIN": [
         ("it was COSY there .", "那里 很 COSY 。"),
@@ -92,10 +100,9 @@ SENTENCES = {
         ("the sky was blue .", "天空 很 蓝 。"),
         ("the wind was soft .", "风 很 轻 。"),
     ],
-    "MEETFLYER@": [(
-        "THEN PRON@ MET AANIMAL FLYER .",
-        "THEN PRON@ MET 了 一 只 AANIMAL FLYER 。",
-    )],
+    "MEETFLYER@": [
+        ("THEN PRON@ MET AANIMAL FLYER .", "THEN PRON@ MET 了 一 只 AANIMAL FLYER 。")
+    ],
     "FLEW": [
         ("the FLYER flew away .", "FLYER 飞 走 了 。"),
         ("the FLYER flew over the roof .", "FLYER 飞 过 了 屋顶 。"),
@@ -104,26 +111,21 @@ SENTENCES = {
         ("the FLYER did not see OBJ@ .", "FLYER 没有 看见 OBJ@ 。"),
         ("the FLYER did not like OBJ@ .", "FLYER 不 喜欢 OBJ@ 。"),
     ],
-    "MEETRUNNER@": [(
-        "THEN PRON@ MET AANIMAL RUNNER .",
-        "THEN PRON@ MET 了 一 只 AANIMAL RUNNER 。",
-    )],
+    "MEETRUNNER@": [
+        ("THEN PRON@ MET AANIMAL RUNNER .", "THEN PRON@ MET 了 一 只 AANIMAL RUNNER 。")
+    ],
     "RAN": [
         ("the RUNNER ran away .", "RUNNER 跑 走 了 。"),
         ("the RUNNER hid in a hole .", "RUNNER 躲 进 了 洞 里 。"),
     ],
-    "FEARED@": [
-        ("the RUNNER was afraid of OBJ@ .", "RUNNER 很 怕 OBJ@ 。"),
-    ],
+    "FEARED@": [("the RUNNER was afraid of OBJ@ .", "RUNNER 很 怕 OBJ@ 。")],
     "PLAYED@": [
         ("the RUNNER played with OBJ@ .", "RUNNER 和 OBJ@ 一起 玩 。"),
-        ("the RUNNER sat down beside OBJ@ .",
-         "RUNNER 在 OBJ@ 旁边 坐下 了 。"),
+        ("the RUNNER sat down beside OBJ@ .", "RUNNER 在 OBJ@ 旁边 坐下 了 。"),
     ],
-    "FINDFOOD@": [(
-        "THEN PRON@ found AFOOD FOOD .",
-        "THEN PRON@ 找到 了 一 个 AFOOD FOOD 。",
-    )],
+    "FINDFOOD@": [
+        ("THEN PRON@ found AFOOD FOOD .", "THEN PRON@ 找到 了 一 个 AFOOD FOOD 。")
+    ],
     "TASTE": [
         ("the FOOD was delicious .", "FOOD 很 好吃 。"),
         ("the FOOD was very fresh .", "FOOD 非常 新鲜 。"),
@@ -131,55 +133,52 @@ SENTENCES = {
     "ATE@": [
         ("PRON@ ate the FOOD .", "PRON@ 把 FOOD 吃 了 。"),
         ("PRON@ ate the FOOD at once .", "PRON@ 马上 把 FOOD 吃 了 。"),
-        ("PRON@ shared the FOOD with a friend .",
-         "PRON@ 和 朋友 分享 了 FOOD 。"),
+        ("PRON@ shared the FOOD with a friend .", "PRON@ 和 朋友 分享 了 FOOD 。"),
     ],
-    "FINDTOY@": [(
-        "THEN PRON@ found ATHING TOY .",
-        "THEN PRON@ 找到 了 一 个 ATHING TOY 。",
-    )],
+    "FINDTOY@": [
+        ("THEN PRON@ found ATHING TOY .", "THEN PRON@ 找到 了 一 个 ATHING TOY 。")
+    ],
     "USED@": [
         ("PRON@ played with the TOY .", "PRON@ 玩 了 一会儿 TOY 。"),
         ("PRON@ put the TOY into a bag .", "PRON@ 把 TOY 放 进 了 包 里 。"),
-        ("PRON@ gave the TOY to a friend .",
-         "PRON@ 把 TOY 送 给 了 朋友 。"),
+        ("PRON@ gave the TOY to a friend .", "PRON@ 把 TOY 送 给 了 朋友 。"),
     ],
     "LOOKS": [("the TOY looked very nice .", "TOY 看起来 非常 好 。")],
-    "FINDREAD%": [(
-        "THEN PRON% found ATHING READ .",
-        "THEN PRON% 找到 了 一 本 ATHING READ 。",
-    )],
+    "FINDREAD%": [
+        ("THEN PRON% found ATHING READ .", "THEN PRON% 找到 了 一 本 ATHING READ 。")
+    ],
     "READS%": [
         ("PRON% read the READ twice .", "PRON% 把 READ 读 了 两 遍 。"),
         ("PRON% read the READ aloud .", "PRON% 大声 地 读 了 READ 。"),
-        ("PRON% put the READ into a bag .",
-         "PRON% 把 READ 放 进 了 包 里 。"),
+        ("PRON% put the READ into a bag .", "PRON% 把 READ 放 进 了 包 里 。"),
     ],
     "RAINED": [
         ("THEN it began to rain .", "THEN 下 起 了 雨 。"),
         ("THEN a storm came .", "THEN 来 了 一 场 暴风雨 。"),
     ],
-    "HOME@": [(
-        "PRON@ ran home because PRONWAS@ COLD .",
-        "因为 PRONWAS@ COLD ， 所以 PRON@ 跑 回 了 家 。",
-    )],
+    "HOME@": [
+        (
+            "PRON@ ran home because PRONWAS@ COLD .",
+            "因为 PRONWAS@ COLD ， 所以 PRON@ 跑 回 了 家 。",
+        )
+    ],
     "WHATADAY": [("what ADAY day !", "真 是 ADAY 一 天 ！")],
     "GLAD@": [
         ("PRONWAS@ HAPPY .", "PRONWAS@ 很 HAPPY 。"),
         ("PRONWAS@ so HAPPY .", "PRONWAS@ HAPPY 极 了 。"),
         ("now PRONIS@ HAPPY .", "现在 PRONIS@ 很 HAPPY 。"),
     ],
-    "STAYED@": [(
-        "PRON@ stayed there because PRONWAS@ HAPPY .",
-        "因为 PRONWAS@ 很 HAPPY ， 所以 PRON@ 留 在 了 那里 。",
-    )],
+    "STAYED@": [
+        (
+            "PRON@ stayed there because PRONWAS@ HAPPY .",
+            "因为 PRONWAS@ 很 HAPPY ， 所以 PRON@ 留 在 了 那里 。",
+        )
+    ],
     "LIKES@": [
         ("PRONLIKES@ this place .", "PRONLIKES@ 喜欢 这 个 地方 。"),
         ("now PRONHAS@ a good place .", "现在 PRONHAS@ 有 了 好 地方 。"),
     ],
-    "FRIEND@": [
-        ("now PRONHAS@ a new friend .", "现在 PRONHAS@ 有 了 新 朋友 。"),
-    ],
+    "FRIEND@": [("now PRONHAS@ a new friend .", "现在 PRONHAS@ 有 了 新 朋友 。")],
     "LAST@": [
         ("at last PRON@ fell asleep .", "最后 PRON@ 睡着 了 。"),
         ("at last PRON@ had dinner .", "最后 PRON@ 吃 了 晚饭 。"),
@@ -188,65 +187,132 @@ SENTENCES = {
         ("PRONWAS@ UNHAPPY .", "PRONWAS@ 很 UNHAPPY 。"),
         ("PRONWAS@ a little UNHAPPY .", "PRONWAS@ 有点 UNHAPPY 。"),
     ],
-    "SANG@": [(
-        "PRON@ sang a song because PRONWAS@ UNHAPPY .",
-        "因为 PRONWAS@ 很 UNHAPPY ， 所以 PRON@ 唱 了 一 首 歌 。",
-    )],
+    "SANG@": [
+        (
+            "PRON@ sang a song because PRONWAS@ UNHAPPY .",
+            "因为 PRONWAS@ 很 UNHAPPY ， 所以 PRON@ 唱 了 一 首 歌 。",
+        )
+    ],
 }
 
 PHRASES = {
     "NP%": [("the HERO%", "HERO%"), ("the APERSON HERO%", "APERSON HERO%")],
-    "NP_IT": [("the HERO_IT", "HERO_IT"),
-              ("the APET HERO_IT", "APET HERO_IT")],
+    "NP_IT": [("the HERO_IT", "HERO_IT"), ("the APET HERO_IT", "APET HERO_IT")],
     # Chinese nouns have no plural: several animals are counted.
     "NP_PETS": [
         ("COUNT HERO_PETS", "COUNT 只 HERO_PETS"),
         ("COUNT APET HERO_PETS", "COUNT 只 APET HERO_PETS"),
     ],
-    "HERO_HE": [("boy", "男孩"), ("king", "国王"), ("farmer", "农夫"),
-                ("grandfather", "爷爷")],
-    "HERO_SHE": [("girl", "女孩"), ("queen", "王后"), ("teacher", "老师"),
-                 ("grandmother", "奶奶")],
-    "HERO_IT": [("cat", "猫"), ("dog", "狗"), ("robot", "机器人"),
-                ("rabbit", "兔子"), ("monkey", "猴子"), ("duck", "鸭子")],
-    "HERO_THEY": [("children", "孩子们"), ("boys", "男孩们"),
-                  ("students", "学生们"), ("teachers", "老师们"),
-                  ("farmers", "农夫们")],
-    "HERO_PETS": [("cats", "猫"), ("dogs", "狗"), ("rabbits", "兔子"),
-                  ("monkeys", "猴子"), ("ducks", "鸭子")],
+    "HERO_HE": [
+        ("boy", "男孩"),
+        ("king", "国王"),
+        ("farmer", "农夫"),
+        ("grandfather", "爷爷"),
+    ],
+    "HERO_SHE": [
+        ("girl", "女孩"),
+        ("queen", "王后"),
+        ("teacher", "老师"),
+        ("grandmother", "奶奶"),
+    ],
+    "HERO_IT": [
+        ("cat", "猫"),
+        ("dog", "狗"),
+        ("robot", "机器人"),
+        ("rabbit", "兔子"),
+        ("monkey", "猴子"),
+        ("duck", "鸭子"),
+    ],
+    "HERO_THEY": [
+        ("children", "孩子们"),
+        ("boys", "男孩们"),
+        ("students", "学生们"),
+        ("teachers", "老师们"),
+        ("farmers", "农夫们"),
+    ],
+    "HERO_PETS": [
+        ("cats", "猫"),
+        ("dogs", "狗"),
+        ("rabbits", "兔子"),
+        ("monkeys", "猴子"),
+        ("ducks", "鸭子"),
+    ],
     "COUNT": [("two", "两"), ("three", "三"), ("four", "四")],
-    "APERSON": [("kind", "善良 的"), ("clever", "聪明 的"),
-                ("friendly", "友好 的")],
-    "APET": [("small", "小"), ("big", "大"), ("white", "白色 的"),
-             ("clever", "聪明 的"), ("funny", "有趣 的")],
-    "AANIMAL": [("a small", "小"), ("a big", "大"), ("a yellow", "黄色 的"),
-                ("a pretty", "漂亮 的"), ("an odd", "奇怪 的")],
-    "ATHING": [("a new", "新"), ("an old", "旧"), ("a red", "红色 的"),
-               ("a pretty", "漂亮 的"), ("a small", "小")],
-    "AFOOD": [("a big", "大"), ("a small", "小"), ("a sweet", "甜"),
-              ("a fresh", "新鲜 的")],
-    "ADAY": [("a lucky", "幸运 的"), ("an exciting", "精彩 的"),
-             ("a happy", "开心 的")],
+    "APERSON": [("kind", "善良 的"), ("clever", "聪明 的"), ("friendly", "友好 的")],
+    "APET": [
+        ("small", "小"),
+        ("big", "大"),
+        ("white", "白色 的"),
+        ("clever", "聪明 的"),
+        ("funny", "有趣 的"),
+    ],
+    "AANIMAL": [
+        ("a small", "小"),
+        ("a big", "大"),
+        ("a yellow", "黄色 的"),
+        ("a pretty", "漂亮 的"),
+        ("an odd", "奇怪 的"),
+    ],
+    "ATHING": [
+        ("a new", "新"),
+        ("an old", "旧"),
+        ("a red", "红色 的"),
+        ("a pretty", "漂亮 的"),
+        ("a small", "小"),
+    ],
+    "AFOOD": [
+        ("a big", "大"),
+        ("a small", "小"),
+        ("a sweet", "甜"),
+        ("a fresh", "新鲜 的"),
+    ],
+    "ADAY": [
+        ("a lucky", "幸运 的"),
+        ("an exciting", "精彩 的"),
+        ("a happy", "开心 的"),
+    ],
     "FLYER": [("bird", "鸟"), ("butterfly", "蝴蝶"), ("bee", "蜜蜂")],
     "RUNNER": [("mouse", "老鼠"), ("squirrel", "松鼠"), ("frog", "青蛙")],
     "FOOD": [("apple", "苹果"), ("pear", "梨"), ("cake", "蛋糕")],
     "TOY": [("ball", "球"), ("box", "盒子"), ("doll", "娃娃")],
     "READ": [("book", "书"), ("magazine", "杂志")],
-    "POSTURE": [("sat", "坐"), ("lay", "躺"), ("stood", "站"),
-                ("stayed", "待")],
-    "INDOORS": [("on the mat", "垫子 上"), ("on the sofa", "沙发 上"),
-                ("by the fire", "火炉 旁"), ("by the window", "窗户 旁"),
-                ("in the kitchen", "厨房 里")],
-    "DID": [("played", "玩"), ("walked", "散步"), ("rested", "休息"),
-            ("waited for a friend", "等 朋友")],
-    "OUTDOORS": [("in the garden", "花园 里"), ("in the park", "公园 里"),
-                 ("by the river", "河 边"), ("under the tree", "树 下")],
-    "WHEN": [("this morning", "今天 早上"), ("yesterday", "昨天"),
-             ("after lunch", "午饭 后"), ("on Sunday", "星期天")],
-    "ONEDAY": [("one day", "有 一 天"), ("one morning", "一 天 早上"),
-               ("one evening", "一 天 晚上")],
-    "THEN": [("then", "然后"), ("soon", "不久"), ("suddenly", "突然"),
-             ("after a while", "过 了 一会儿")],
+    "POSTURE": [("sat", "坐"), ("lay", "躺"), ("stood", "站"), ("stayed", "待")],
+    "INDOORS": [
+        ("on the mat", "垫子 上"),
+        ("on the sofa", "沙发 上"),
+        ("by the fire", "火炉 旁"),
+        ("by the window", "窗户 旁"),
+        ("in the kitchen", "厨房 里"),
+    ],
+    "DID": [
+        ("played", "玩"),
+        ("walked", "散步"),
+        ("rested", "休息"),
+        ("waited for a friend", "等 朋友"),
+    ],
+    "OUTDOORS": [
+        ("in the garden", "花园 里"),
+        ("in the park", "公园 里"),
+        ("by the river", "河 边"),
+        ("under the tree", "树 下"),
+    ],
+    "WHEN": [
+        ("this morning", "今天 早上"),
+        ("yesterday", "昨天"),
+        ("after lunch", "午饭 后"),
+        ("on Sunday", "星期天"),
+    ],
+    "ONEDAY": [
+        ("one day", "有 一 天"),
+        ("one morning", "一 天 早上"),
+        ("one evening", "一 天 晚上"),
+    ],
+    "THEN": [
+        ("then", "然后"),
+        ("soon", "不久"),
+        ("suddenly", "突然"),
+        ("after a while", "过 了 一会儿"),
+    ],
     "MET": [("saw", "看见"), ("met", "遇见"), ("noticed", "发现")],
     "COSY": [("warm", "暖和"), ("quiet", "安静"), ("comfortable", "舒服")],
     "FRESH": [("cool", "凉快"), ("beautiful", "美"), ("peaceful", "宁静")],
@@ -257,20 +323,25 @@ PHRASES = {
 
 # English verbs agree, Chinese ones do not.
 PRONOUNS = {
-    "_HE": ("he", "him", "他"), "_SHE": ("she", "her", "她"),
-    "_IT": ("it", "it", "它"), "_THEY": ("they", "them", "他们"),
+    "_HE": ("he", "him", "他"),
+    "_SHE": ("she", "her", "她"),
+    "_IT": ("it", "it", "它"),
+    "_THEY": ("they", "them", "他们"),
     "_PETS": ("they", "them", "它们"),
 }
-VERBS = {"WAS": ("was", "were"), "IS": ("is", "are"), "HAS": ("has", "have"),
-         "LIKES": ("likes", "like")}
+VERBS = {
+    "WAS": ("was", "were"),
+    "IS": ("is", "are"),
+    "HAS": ("has", "have"),
+    "LIKES": ("likes", "like"),
+}
 AGREEMENT = {
     f"PRON{verb}{who}": [(f"{he} {forms[he == 'they']}", zh)]
-    for verb, forms in VERBS.items() for who, (he, _, zh) in PRONOUNS.items()
+    for verb, forms in VERBS.items()
+    for who, (he, _, zh) in PRONOUNS.items()
 }
-AGREEMENT |= {f"PRON{who}": [(he, zh)]
-              for who, (he, _, zh) in PRONOUNS.items()}
-AGREEMENT |= {f"OBJ{who}": [(him, zh)]
-              for who, (_, him, zh) in PRONOUNS.items()}
+AGREEMENT |= {f"PRON{who}": [(he, zh)] for who, (he, _, zh) in PRONOUNS.items()}
+AGREEMENT |= {f"OBJ{who}": [(him, zh)] for who, (_, him, zh) in PRONOUNS.items()}
 
 # A review is for (+) or against (-).  No word tells which: every adjective
 # may be negated, every clause outweighed.  ONE and TWO are two aspects, so
@@ -305,14 +376,26 @@ REVIEWS = {
     "FALSE": [("they were wrong .", "他们 说 错 了 。")],
     "WHOLE&+": ["PLAIN&+", ("the TOPIC& NOT ADJ&-", "TOPIC& NOT ADJ&-")],
     "PLAIN&+": [("the TOPIC& BE ADJ&+", "TOPIC& BE ADJ&+")],
-    "ONE&+": [("the PART& BE ADJ&+", "PART& BE ADJ&+"),
-              ("the PART& NOT ADJ&-", "PART& NOT ADJ&-")],
-    "TWO&+": [("the SIDE& BE ADJ&+", "SIDE& BE ADJ&+"),
-              ("the SIDE& NOT ADJ&-", "SIDE& NOT ADJ&-")],
-    "BE": [("was", "很"), ("was very", "非常"), ("was really", "真的 很"),
-           ("was quite", "相当")],
-    "NOT": [("was not", "不"), ("was not very", "不 太"),
-            ("was not at all", "一点 也 不"), ("was not really", "并 不")],
+    "ONE&+": [
+        ("the PART& BE ADJ&+", "PART& BE ADJ&+"),
+        ("the PART& NOT ADJ&-", "PART& NOT ADJ&-"),
+    ],
+    "TWO&+": [
+        ("the SIDE& BE ADJ&+", "SIDE& BE ADJ&+"),
+        ("the SIDE& NOT ADJ&-", "SIDE& NOT ADJ&-"),
+    ],
+    "BE": [
+        ("was", "很"),
+        ("was very", "非常"),
+        ("was really", "真的 很"),
+        ("was quite", "相当"),
+    ],
+    "NOT": [
+        ("was not", "不"),
+        ("was not very", "不 太"),
+        ("was not at all", "一点 也 不"),
+        ("was not really", "并 不"),
+    ],
     "TOPIC_FILM": [("film", "这 部 电影")],
     "TOPIC_BOOK": [("book", "这 本 书")],
     "TOPIC_HOTEL": [("hotel", "这 家 酒店")],
@@ -358,8 +441,7 @@ def _expand(rules):
                 table = str.maketrans(value)
                 # A rule that exists (GAIN_HE) gets more alternatives.
                 expanded.setdefault(name.translate(table), []).extend(
-                    tuple(side.translate(table) for side in alt)
-                    for alt in alts
+                    tuple(side.translate(table) for side in alt) for alt in alts
                 )
         rules = expanded
     return {
@@ -503,8 +585,7 @@ def _one_language(side):
     Chinese ones, for people and for animals.
     """
     rules = {
-        name: tuple(sorted({alt[side] for alt in alts}))
-        for name, alts in RULES.items()
+        name: tuple(sorted({alt[side] for alt in alts})) for name, alts in RULES.items()
     }
     while True:
         first = {}
@@ -512,10 +593,11 @@ def _one_language(side):
         if len(first) == len(rules):
             return rules
         rules = {
-            name: tuple(sorted({
-                tuple(same.get(symbol, symbol) for symbol in alt)
-                for alt in alts
-            }))
+            name: tuple(
+                sorted(
+                    {tuple(same.get(symbol, symbol) for symbol in alt) for alt in alts}
+                )
+            )
             for alts, name in first.items()
         }
 
@@ -541,12 +623,12 @@ def _build(language):
     lines = ["text: sentence+", "sentence: " + " | ".join(sentences).lower()]
     lines += [f'{terminals[word]}: "{word}"' for word in words]
     for name, alts in rules.items():
-        sides = [" ".join(terminals.get(s, s.lower()) for s in alt)
-                 for alt in alts]
+        sides = [" ".join(terminals.get(s, s.lower()) for s in alt) for alt in alts]
         lines.append(f"{name.lower()}: {' | '.join(sides)}")
     # strict: a conflict of the grammar is an error, not a silent choice.
-    parser = Lark("\n".join(lines), start="text", parser="lalr",
-                  lexer=_NoLexer, strict=True)
+    parser = Lark(
+        "\n".join(lines), start="text", parser="lalr", lexer=_NoLexer, strict=True
+    )
     return parser, terminals
 
 
@@ -643,8 +725,7 @@ class Parser:
         return self._read(words)[1] == len(words)
 
     def _read(self, words):
-        """lark's state after the leading words it accepts, and their number.
-        """
+        """lark's state after the leading words it accepts, and their number."""
         state = self._lark.parse_interactive("")
         for i, word in enumerate(words):
             if self.language == "en" and _starts(words, i):

@@ -33,15 +33,12 @@ TELLS = 0.3  # share of sentences in which nothing changes hands
 # other supervised starts stand behind what they learn from.
 BATCH_SIZE = 64
 LSTM = {"embedding_dim": 32, "hidden_dim": 128}
-LSTM_SUPERVISED = SupervisedConfig(
-    steps=2000, learning_rate=1e-2, warmup_steps=100
-)
+LSTM_SUPERVISED = SupervisedConfig(steps=2000, learning_rate=1e-2, warmup_steps=100)
 
 
 def tokenizer():
     """One token for each word."""
-    words = [*PEOPLE, *THINGS, "news", UNKNOWN, "gives", "tells", "the", ".",
-             ":"]
+    words = [*PEOPLE, *THINGS, "news", UNKNOWN, "gives", "tells", "the", ".", ":"]
     return WordTokenizer([" ".join(words)])
 
 
@@ -102,9 +99,7 @@ def after(note, chunk):
     Raises: ValueError for a note of another length.
     """
     if len(note) != len(THINGS):
-        raise ValueError(
-            f"note: expected {len(THINGS)} holders, got {note!r}"
-        )
+        raise ValueError(f"note: expected {len(THINGS)} holders, got {note!r}")
     holders = dict(zip(THINGS, note))
     for sentence in chunk.split(" ."):
         words = sentence.split()
@@ -145,17 +140,17 @@ def at_once(texts, token_reward=rewards.token_exact_match):
     """Whole stories as prompts; the last note is to be written."""
     return _environment(
         [prompt(s.notes[0], *s.chunks) for s in texts],
-        [s.notes[-1] for s in texts], token_reward,
+        [s.notes[-1] for s in texts],
+        token_reward,
     )
 
 
 def whole_environment(split, lengths=range(1, LONGEST + 1), each=1500):
     """Whole stories, `each` of every number of chunks in `lengths`."""
     rng = np.random.default_rng(SPLITS.index(split))
-    return at_once([
-        story for chunks in lengths
-        for story in stories(split, each, chunks, rng)
-    ])
+    return at_once(
+        [story for chunks in lengths for story in stories(split, each, chunks, rng)]
+    )
 
 
 def of_one_length(rng):
@@ -172,18 +167,15 @@ def of_one_length(rng):
 
 # The reader of chunks, which still errs, and the reader of all.
 CHUNKS = Start(
-    environment, {"n_embd": 64, "n_layer": 2, "n_head": 4},
-    SupervisedConfig(
-        steps=350, learning_rate=1e-3, warmup_steps=100, decay="none"
-    ),
+    environment,
+    {"n_embd": 64, "n_layer": 2, "n_head": 4},
+    SupervisedConfig(steps=350, learning_rate=1e-3, warmup_steps=100, decay="none"),
     BATCH_SIZE,
 )
 WHOLE = Start(
     whole_environment,
     CHUNKS.model | {"n_positions": 256},  # of which training uses 57
-    replace(
-        CHUNKS.supervised, steps=1500, learning_rate=2e-3, decay="cosine"
-    ),
+    replace(CHUNKS.supervised, steps=1500, learning_rate=2e-3, decay="cosine"),
     BATCH_SIZE,
 )
 
@@ -195,8 +187,13 @@ def _environment(texts, notes, token_reward):
         [" ".join(note) for note in notes], len(THINGS) + 1, add_eos=True
     )
     return BatchedEnvironment(
-        ids, targets, token_reward, len(tok), eos_id=tok.eos_id,
-        tokenizer=tok, prompt_mask=None if mask.all() else mask,
+        ids,
+        targets,
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
+        prompt_mask=None if mask.all() else mask,
     )
 
 
@@ -241,8 +238,9 @@ def read(rollout, policy, texts, rng=None, carried=True):
             rewards.token_position_match,
         )
         batch = rollout(policy, env, np.arange(len(texts)), rng)
-        written = [_note(row, env.tokenizer)
-                   for row in batch.completions[:, :len(THINGS)]]
+        written = [
+            _note(row, env.tokenizer) for row in batch.completions[:, : len(THINGS)]
+        ]
         right.append(np.equal(written, [s.notes[i + 1] for s in texts]))
         notes.append(written)
         batches.append(batch)

@@ -51,18 +51,24 @@ def main():
     checkpoints.save_model(FOLDER / "model.safetensors", policy)
     result = evaluation(policy)
     print("long_text_lstm", json.dumps(result))
-    (FOLDER / "evaluation.json").write_text(
-        json.dumps(result, indent=2) + "\n"
-    )
+    (FOLDER / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
     weights = checkpoints.get_weights(policy).values()
-    (FOLDER / "README.md").write_text(CARD.format(
-        **long_text.LSTM, parameters=sum(w.size for w in weights),
-        longest=long_text.LONGEST, batch=long_text.BATCH_SIZE,
-        steps=settings.steps, rate=settings.learning_rate,
-        decay=settings.decay, held_out=result["held_out"], exact=", ".join(
-            f"{n}: {share:.1%}" for n, share in result["exact"].items()
+    (FOLDER / "README.md").write_text(
+        CARD.format(
+            **long_text.LSTM,
+            parameters=sum(w.size for w in weights),
+            longest=long_text.LONGEST,
+            batch=long_text.BATCH_SIZE,
+            steps=settings.steps,
+            rate=settings.learning_rate,
+            decay=settings.decay,
+            held_out=result["held_out"],
+            exact=", ".join(
+                f"{n}: {share:.1%}" for n, share in result["exact"].items()
+            ),
         ),
-    ), encoding="utf-8")
+        encoding="utf-8",
+    )
 
 
 def evaluation(policy):

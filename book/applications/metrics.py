@@ -78,13 +78,10 @@ def rouge(completions, *, target, kind="rougeL", part="fmeasure", **columns):
     [1.0, 0.67]
     """
     if kind not in ("rouge1", "rouge2", "rougeL"):
-        raise ValueError(
-            f"kind: expected 'rouge1', 'rouge2' or 'rougeL', got {kind!r}"
-        )
+        raise ValueError(f"kind: expected 'rouge1', 'rouge2' or 'rougeL', got {kind!r}")
     if part not in ("fmeasure", "precision", "recall"):
         raise ValueError(
-            "part: expected 'fmeasure', 'precision' or 'recall', "
-            f"got {part!r}"
+            f"part: expected 'fmeasure', 'precision' or 'recall', got {part!r}"
         )
     pairs = _pairs(completions, target)
     score = _rouge(kind).score
@@ -155,9 +152,7 @@ def pass_at_k(samples, correct, k):
     (0.25, 0.5, 0.0)
     """
     if not 0 <= correct <= samples:
-        raise ValueError(
-            f"correct: expected a number in [0, {samples}], got {correct}"
-        )
+        raise ValueError(f"correct: expected a number in [0, {samples}], got {correct}")
     if not 1 <= k <= samples:
         raise ValueError(f"k: expected a number in [1, {samples}], got {k}")
     return 1 - comb(samples - correct, k) / comb(samples, k)
@@ -165,10 +160,7 @@ def pass_at_k(samples, correct, k):
 
 def _word_errors(completions, target):
     """(errors, words of the target) of each pair."""
-    pairs = [
-        (split_words(c), split_words(t))
-        for c, t in _pairs(completions, target)
-    ]
+    pairs = [(split_words(c), split_words(t)) for c, t in _pairs(completions, target)]
     return [(Levenshtein.distance(c, t), len(t)) for c, t in pairs]
 
 

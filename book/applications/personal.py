@@ -42,9 +42,9 @@ VALUES = slice(VOTES + 1, None)  # of a prompt
 def tokenizer():
     """One token for each word of prompts and messages."""
     values = [value for values in FACTS.values() for value in values]
-    return WordTokenizer([" ".join(
-        [*REWARDS, ":", *FACTS, *values, *GREETING.split()]
-    )])
+    return WordTokenizer(
+        [" ".join([*REWARDS, ":", *FACTS, *values, *GREETING.split()])]
+    )
 
 
 # --- Reports, readers, messages ---------------------------------------------
@@ -61,8 +61,11 @@ def reports(split, seed=0):
     pairs = list(product(FACTS["at"], FACTS["platform"]))
     order = np.random.default_rng(seed).permutation(len(pairs))
     held_out = {pairs[i] for i in order[:HELD_OUT]}
-    return [values for values in product(*FACTS.values())
-            if (values[:2] in held_out) == (split == "test")]
+    return [
+        values
+        for values in product(*FACTS.values())
+        if (values[:2] in held_out) == (split == "test")
+    ]
 
 
 def readers(split):
@@ -76,9 +79,11 @@ def readers(split):
     """
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {SPLITS}, got {split!r}")
-    return [votes for votes in product(range(VOTES + 1), repeat=3)
-            if sum(votes) == VOTES
-            and any(n % 2 for n in votes) == (split == "test")]
+    return [
+        votes
+        for votes in product(range(VOTES + 1), repeat=3)
+        if sum(votes) == VOTES and any(n % 2 for n in votes) == (split == "test")
+    ]
 
 
 def weights(votes):
@@ -87,8 +92,11 @@ def weights(votes):
     Raises: ValueError for votes that are negative or not VOTES in all.
     """
     votes = np.asarray(votes)
-    if votes.shape[-1:] != (3,) or (votes < 0).any() or (
-            votes.sum(axis=-1) != VOTES).any():
+    if (
+        votes.shape[-1:] != (3,)
+        or (votes < 0).any()
+        or (votes.sum(axis=-1) != VOTES).any()
+    ):
         raise ValueError(
             f"votes: expected three numbers ≥ 0 with the sum {VOTES}, got "
             f"{votes.tolist()!r:.60}"
@@ -119,11 +127,11 @@ def message(told, report, greet=False):
 
 def _checked(report):
     known = len(report) == len(FACTS) and all(
-        value in values for value, values in zip(report, FACTS.values()))
+        value in values for value, values in zip(report, FACTS.values())
+    )
     if not known:
         raise ValueError(
-            f"report: expected one value for each of {tuple(FACTS)}, "
-            f"got {report!r}"
+            f"report: expected one value for each of {tuple(FACTS)}, got {report!r}"
         )
     return report
 
@@ -140,9 +148,7 @@ def every_message():
     chosen = np.array(list(product((False, True), repeat=len(FACTS) + 1)))
     told, greeted = chosen[:, :-1], chosen[:, -1]
     brevity = 1 - 2 * chosen.sum(axis=1) / LONGEST
-    return chosen, np.stack(
-        [told @ np.array(IMPORTANCE), brevity, greeted], axis=1
-    )
+    return chosen, np.stack([told @ np.array(IMPORTANCE), brevity, greeted], axis=1)
 
 
 # --- The three rewards, paid token by token ---------------------------------
@@ -197,8 +203,9 @@ def personal_reward(completions, mask, targets, parts=None):
     """
     parts = (coverage, brevity, kindness) if parts is None else parts
     share = weights(votes_of(targets))
-    return sum(share[:, [k]] * part(completions, mask, targets)
-               for k, part in enumerate(parts))
+    return sum(
+        share[:, [k]] * part(completions, mask, targets) for k, part in enumerate(parts)
+    )
 
 
 def votes_of(prompts):
@@ -216,8 +223,7 @@ def votes_of(prompts):
 def scores(batch):
     """(B, 3): coverage, brevity and kindness of a Rollout's messages."""
     given = batch.completions, batch.mask, batch.prompts
-    paid = [part(*given).sum(axis=1)
-            for part in (coverage, brevity, kindness)]
+    paid = [part(*given).sum(axis=1) for part in (coverage, brevity, kindness)]
     return np.stack(paid, axis=1) + (0, 1, 0)
 
 
@@ -232,15 +238,14 @@ def sound(texts, prompts):
     """
     if len(texts) != len(prompts):
         raise ValueError(
-            f"prompts: expected {len(texts)}, one for each text, got "
-            f"{len(prompts)}"
+            f"prompts: expected {len(texts)}, one for each text, got {len(prompts)}"
         )
     tok, found = tokenizer(), []
     for text, row in zip(texts, prompts):
         report = [tok.tokens[i] for i in row[VALUES]]
         true = {GREETING, *map(" ".join, zip(FACTS, report))}
         words = text.split()
-        said = [" ".join(words[i:i + 2]) for i in range(0, len(words), 2)]
+        said = [" ".join(words[i : i + 2]) for i in range(0, len(words), 2)]
         found.append(float(len(set(said)) == len(said) and {*said} <= true))
     return np.array(found)
 
@@ -271,8 +276,11 @@ def environment(split, token_reward=rewards.token_exact_match):
         messages.append(message(np.flatnonzero(told), report, greet))
     return BatchedEnvironment(
         tok.encode_prompts(prompts)[0],
-        tok.encode_batch(messages, LONGEST + 1, add_eos=True), token_reward,
-        len(tok), eos_id=tok.eos_id, tokenizer=tok,
+        tok.encode_batch(messages, LONGEST + 1, add_eos=True),
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
     )
 
 
@@ -289,19 +297,24 @@ def for_readers(split, votes, token_reward=personal_reward, count=None):
     made, tok = reports(split), tokenizer()
     count = len(made) if count is None else count
     if not 1 <= count <= len(made):
-        raise ValueError(
-            f"count: expected 1 to {len(made)} or None, got {count}"
-        )
+        raise ValueError(f"count: expected 1 to {len(made)} or None, got {count}")
     if not votes:
         raise ValueError("votes: expected at least one reader")
     drawn = np.random.default_rng(41).permutation(len(made))[:count]
     report = tok.encode_prompts([" ".join(made[i]) for i in sorted(drawn)])[0]
     reader = tok.encode_prompts([prompt(v, made[0]) for v in votes])[0]
-    ids = np.hstack([
-        reader[:, :VALUES.start].repeat(count, axis=0),
-        np.tile(report, (len(votes), 1)),
-    ])
+    ids = np.hstack(
+        [
+            reader[:, : VALUES.start].repeat(count, axis=0),
+            np.tile(report, (len(votes), 1)),
+        ]
+    )
     return BatchedEnvironment(
-        ids, ids, token_reward, len(tok), eos_id=tok.eos_id, tokenizer=tok,
+        ids,
+        ids,
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
         max_length=LONGEST + 1,
     )

@@ -30,16 +30,30 @@ SHARES = {"worked": (0.4, 0.45, 0.15)}  # of the kinds; else a third each
 GUESSED = 0.7  # of the questions without answer, in the split "worked"
 UNKNOWN, NOWHERE, NOBODY = "unknown", "another town", "nobody"
 # A prompt names one person of each group and one job of each, in this order.
-PEOPLE = (("Ann", "Ben", "Cleo", "Dan", "Eva"),
-          ("Finn", "Gina", "Hugo", "Ida", "Jack"),
-          ("Kate", "Leo", "Mia", "Nick", "Olga"))
+PEOPLE = (
+    ("Ann", "Ben", "Cleo", "Dan", "Eva"),
+    ("Finn", "Gina", "Hugo", "Ida", "Jack"),
+    ("Kate", "Leo", "Mia", "Nick", "Olga"),
+)
 JOBS = (("baker", "cook", "driver"), ("nurse", "pilot", "teacher"))
-CITIES = ("New York", "New Delhi", "San Juan", "San Jose", "Cape Town",
-          "Cape Coast", "Port Louis", "Port Vila")
+CITIES = (
+    "New York",
+    "New Delhi",
+    "San Juan",
+    "San Jose",
+    "Cape Town",
+    "Cape Coast",
+    "Port Louis",
+    "Port Vila",
+)
 NAMES, WORK = sum(PEOPLE, ()), sum(JOBS, ())
 ORDER = {word: i for i, word in enumerate((*WORK, *NAMES, *CITIES))}
-HOME = ("where is the home of {}", "in which city is {}",
-        "tell me the city of {}", "tell me the home of {}")  # held out: last
+HOME = (
+    "where is the home of {}",
+    "in which city is {}",
+    "tell me the city of {}",
+    "tell me the home of {}",
+)  # held out: last
 HOLDER = ("who is {}", "tell me who is {}")
 
 
@@ -141,8 +155,7 @@ def _fits(question, split):
     if split != "pairs":
         return not any(new)
     return all(
-        new[i] or question.facts[i][1] in (NOWHERE, NOBODY)
-        for i in question.asked
+        new[i] or question.facts[i][1] in (NOWHERE, NOBODY) for i in question.asked
     )
 
 
@@ -168,8 +181,17 @@ def _draw(rng, split, kind):
 
 def tokenizer():
     """One token for each word and full stop of the facts and questions."""
-    texts = [*NAMES, *WORK, *CITIES, UNKNOWN, NOWHERE, NOBODY,
-             "lives in. the is", *HOME, *HOLDER]
+    texts = [
+        *NAMES,
+        *WORK,
+        *CITIES,
+        UNKNOWN,
+        NOWHERE,
+        NOBODY,
+        "lives in. the is",
+        *HOME,
+        *HOLDER,
+    ]
     return WordTokenizer([text.replace("{}", "") for text in texts])
 
 
@@ -195,8 +217,12 @@ def environment(split, token_reward=rewards.token_exact_match):
     tok = tokenizer()
     prompts, mask = tok.encode_prompts([q.prompt for q in questions(split)])
     return BatchedEnvironment(
-        prompts, tok.encode_batch(written(split), 3, add_eos=True),
-        token_reward, len(tok), eos_id=tok.eos_id, tokenizer=tok,
+        prompts,
+        tok.encode_batch(written(split), 3, add_eos=True),
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
         prompt_mask=mask,
     )
 
@@ -219,9 +245,7 @@ def abstention(completions, *, target, cost=1.0, **columns):
 
 def token_abstention(cost):
     """`abstention` as a token reward, on the last token of an answer."""
-    return rewards.token_from_text(
-        partial(abstention, cost=cost), tokenizer()
-    )
+    return rewards.token_from_text(partial(abstention, cost=cost), tokenizer())
 
 
 def scores(asked, answers):

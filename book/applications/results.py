@@ -14,8 +14,16 @@ from scipy import stats
 from core.show import markdown_table
 
 MIME = "application/vnd.token-rl-book.results+json"
-HEADER = ("framework", "metric", "rewarded", "start", "after", "change",
-          "seeds", "seconds")
+HEADER = (
+    "framework",
+    "metric",
+    "rewarded",
+    "start",
+    "after",
+    "change",
+    "seeds",
+    "seconds",
+)
 
 
 def interval(values):
@@ -32,9 +40,7 @@ def interval(values):
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError(
-            f"values: expected at least two finite numbers, got {values}"
-        )
+        raise ValueError(f"values: expected at least two finite numbers, got {values}")
     error = values.std(ddof=1) / np.sqrt(len(values))
     width = stats.t.ppf(0.975, len(values) - 1) * error
     return float(values.mean()), float(width)
@@ -55,8 +61,7 @@ class Outcome:
     def __post_init__(self):
         if self.framework not in ("PyTorch", "TensorFlow"):
             raise ValueError(
-                'framework: expected "PyTorch" or "TensorFlow", '
-                f"got {self.framework!r}"
+                f'framework: expected "PyTorch" or "TensorFlow", got {self.framework!r}'
             )
         plain = tuple(float(value) for value in self.values)
         object.__setattr__(self, "values", plain)
@@ -78,10 +83,14 @@ class Outcome:
         """The entries under HEADER."""
         mean, half = interval(self.values)
         return [
-            self.framework, self.metric, "yes" if self.rewarded else "no",
-            f"{self.start:.3g}", f"{mean:.3g}\u00a0±\u00a0{half:.2g}",
+            self.framework,
+            self.metric,
+            "yes" if self.rewarded else "no",
+            f"{self.start:.3g}",
+            f"{mean:.3g}\u00a0±\u00a0{half:.2g}",
             f"{mean - self.start:+.2g}" + (" *" if self.improved else ""),
-            str(len(self.values)), f"{self.seconds:.0f}",
+            str(len(self.values)),
+            f"{self.seconds:.0f}",
         ]
 
 
@@ -117,8 +126,12 @@ class Results:
         return {
             "text/plain": repr(self),
             "text/markdown": markdown_table(HEADER, rows),
-            MIME: json.loads(json.dumps({
-                "application": self.application,
-                "outcomes": [asdict(o) for o in self.outcomes],
-            })),
+            MIME: json.loads(
+                json.dumps(
+                    {
+                        "application": self.application,
+                        "outcomes": [asdict(o) for o in self.outcomes],
+                    }
+                )
+            ),
         }

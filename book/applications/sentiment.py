@@ -25,8 +25,7 @@ TOPICS = ("food", "hotel", "film", "book", "phone", "delivery")
 LANGUAGES = ("en", "zh")
 SPLITS = ("train", "validation", "test")
 # The generator's prompts are split by topic.
-PROMPT_TOPICS = {"train": ("film", "book", "restaurant"),
-                 "test": ("hotel", "phone")}
+PROMPT_TOPICS = {"train": ("film", "book", "restaurant"), "test": ("hotel", "phone")}
 OPENINGS = ("The {}", "Although the {}", "We think that the {}")
 MAX_LENGTH = 20  # tokens of a completion
 
@@ -62,12 +61,17 @@ def load(split=None, path=FOLDER / "reviews.tsv"):
         _check("split", row.get("split", "train"), SPLITS, where)
         if not row["text"].strip():
             raise ValueError(f"text: expected one that is not empty{where}")
-        found.append(Review(
-            row["text"], row["language"], *(
-                None if row[name] == "-" else row[name]
-                for name in ("topic", "label")
-            ), row.get("split", "train"),
-        ))
+        found.append(
+            Review(
+                row["text"],
+                row["language"],
+                *(
+                    None if row[name] == "-" else row[name]
+                    for name in ("topic", "label")
+                ),
+                row.get("split", "train"),
+            )
+        )
     return [r for r in found if split in (None, r.split)]
 
 
@@ -79,8 +83,9 @@ def phrases():
 def tagged(path=FOLDER / "tagged.txt"):
     """The sentences with tags: lists of (word, part of speech)."""
     lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return [[tuple(word.rsplit("/", 1)) for word in line.split()]
-            for line in lines if line]
+    return [
+        [tuple(word.rsplit("/", 1)) for word in line.split()] for line in lines if line
+    ]
 
 
 def classes(reviews, column="label"):
@@ -127,7 +132,8 @@ def prompts(split):
     return [
         opening.format(noun)
         for topic in PROMPT_TOPICS[split]
-        for opening in OPENINGS for noun in _nouns(topic, opening)
+        for opening in OPENINGS
+        for noun in _nouns(topic, opening)
     ]
 
 
@@ -140,21 +146,31 @@ def environment(split, tokenizer, score):
         score: f(texts) -> a number for each, such as P(positive).
     Returns: `BatchedEnvironment`; the targets are the prompts once more.
     """
-    rows, every = ([
-        [tokenizer.bos_id, *tokenizer.encode(text)] for text in texts
-    ] for texts in (prompts(split), prompts("train") + prompts("test")))
+    rows, every = (
+        [[tokenizer.bos_id, *tokenizer.encode(text)] for text in texts]
+        for texts in (prompts(split), prompts("train") + prompts("test"))
+    )
     width = max(map(len, every))  # one for both splits: one compilation
     ids = [[tokenizer.pad_id] * (width - len(row)) + row for row in rows]
     mask = [[0.0] * (width - len(row)) + [1.0] * len(row) for row in rows]
 
     def token_reward(completions, mask, targets):
-        whole = [tokenizer.decode(a) + tokenizer.decode(b)
-                 for a, b in zip(targets, completions, strict=True)]
+        whole = [
+            tokenizer.decode(a) + tokenizer.decode(b)
+            for a, b in zip(targets, completions, strict=True)
+        ]
         return rewards.terminal(score(whole), mask)
 
     return BatchedEnvironment(
-        ids, ids, token_reward, len(tokenizer), tokenizer.eos_id,
-        tokenizer.pad_id, tokenizer, mask, MAX_LENGTH,
+        ids,
+        ids,
+        token_reward,
+        len(tokenizer),
+        tokenizer.eos_id,
+        tokenizer.pad_id,
+        tokenizer,
+        mask,
+        MAX_LENGTH,
     )
 
 
@@ -170,8 +186,11 @@ def meaning(text):
     clauses = re.split(r", (?:but |although |even though )?|\. ", text)
     words = [re.findall(r"\w+", clause) for clause in clauses]
     said = text.startswith("People said")
-    if (not _parser().parses(text) or text.count(".") != 1 + said
-            or words[0][-1] not in good | bad):
+    if (
+        not _parser().parses(text)
+        or text.count(".") != 1 + said
+        or words[0][-1] not in good | bad
+    ):
         return None
     positive = [(w[-1] in good) ^ ("not" in w) for w in words]
     if said:
@@ -189,17 +208,24 @@ def _parser():
 def _adjectives(opinion):
     """The English adjectives of all topics, "GOOD" or "BAD"."""
     return {
-        english[0] for name, sides in grammar.RULES.items()
-        if re.fullmatch(f"ADJ_.*_{opinion}", name) for english, _ in sides
+        english[0]
+        for name, sides in grammar.RULES.items()
+        if re.fullmatch(f"ADJ_.*_{opinion}", name)
+        for english, _ in sides
     }
 
 
 def _nouns(topic, opening):
     """What a review of a topic may begin with after an opening."""
-    kinds = {"The {}": ("TOPIC", "PART", "SIDE"),
-             "Although the {}": ("PART", "SIDE")}.get(opening, ("TOPIC",))
-    return [english[0] for kind in kinds
-            for english, _ in grammar.RULES[f"{kind}_{topic.upper()}"]]
+    kinds = {
+        "The {}": ("TOPIC", "PART", "SIDE"),
+        "Although the {}": ("PART", "SIDE"),
+    }.get(opening, ("TOPIC",))
+    return [
+        english[0]
+        for kind in kinds
+        for english, _ in grammar.RULES[f"{kind}_{topic.upper()}"]
+    ]
 
 
 def _table(path):
@@ -218,6 +244,4 @@ def _table(path):
 
 def _check(name, value, allowed, where=""):
     if value not in allowed:
-        raise ValueError(
-            f"{name}: expected one of {allowed}, got {value!r}{where}"
-        )
+        raise ValueError(f"{name}: expected one of {allowed}, got {value!r}{where}")

@@ -54,15 +54,13 @@ BATCH_SIZE = 32
 
 def tokenizer():
     """One token for each word of a command."""
-    words = {word: 0 for command in COMMANDS for slot in command
-             for word in slot}
+    words = {word: 0 for command in COMMANDS for slot in command for word in slot}
     return WordTokenizer([" ".join(words)])
 
 
 def sentences():
     """All texts of each command: a list of lists of str."""
-    return [[" ".join(words) for words in product(*command)]
-            for command in COMMANDS]
+    return [[" ".join(words) for words in product(*command)] for command in COMMANDS]
 
 
 def log_mel(samples, rate):
@@ -104,11 +102,9 @@ def mel_bands():
     """Weights of the frequencies in each band, (20, 401)."""
     ends = 2595 * np.log10(1 + np.array([LOWEST, HIGHEST]) / 700)
     corners = 700 * (10 ** (np.linspace(*ends, BANDS + 2) / 2595) - 1)
-    low, middle, high = corners[:-2, None], corners[1:-1, None], corners[
-        2:, None]
+    low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     hertz = fft.rfftfreq(WINDOW, 1 / RATE)
-    rise, fall = (hertz - low) / (middle - low), (high - hertz) / (
-        high - middle)
+    rise, fall = (hertz - low) / (middle - low), (high - hertz) / (high - middle)
     return np.maximum(np.minimum(rise, fall), 0)
 
 
@@ -143,9 +139,7 @@ def descriptions(split, folder=FOLDER):
     for row in about:
         row["snr"] = int(row["snr"])
         if row["snr"] not in LEVELS:
-            raise ValueError(
-                f"folder: expected snr in {LEVELS}, got {row['snr']}"
-            )
+            raise ValueError(f"folder: expected snr in {LEVELS}, got {row['snr']}")
     return about
 
 
@@ -245,13 +239,14 @@ def _chosen(split, part):
     quiet = np.array([row["snr"] >= QUIET for row in about])
     first_half = np.cumsum(~quiet) <= (~quiet).sum() // 2
     parts = {
-        "all": quiet | ~quiet, "quiet": quiet, "noisy": ~quiet,
-        "tagged": ~quiet & first_half, "untagged": ~quiet & ~first_half,
+        "all": quiet | ~quiet,
+        "quiet": quiet,
+        "noisy": ~quiet,
+        "tagged": ~quiet & first_half,
+        "untagged": ~quiet & ~first_half,
     }
     if part not in parts:
-        raise ValueError(
-            f"part: expected one of {tuple(parts)}, got {part!r}"
-        )
+        raise ValueError(f"part: expected one of {tuple(parts)}, got {part!r}")
     kept = np.flatnonzero(parts[part])
     before = len(descriptions("train")) if split == "test" else 0
     return before + kept[:, None], [about[i]["text"] for i in kept]
@@ -259,7 +254,12 @@ def _chosen(split, part):
 
 def _environment(numbers, targets, token_reward, tok):
     return BatchedEnvironment(
-        numbers, targets, token_reward, len(tok), eos_id=tok.eos_id,
-        tokenizer=tok, max_length=LONGEST + 2,
+        numbers,
+        targets,
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
+        max_length=LONGEST + 2,
         prompt_vocab_size=sum(len(descriptions(s)) for s in SPLITS),
     )

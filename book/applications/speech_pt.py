@@ -16,14 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from core.pt.models import (
-    Policy,
-    _attend,
-    _check,
-    _fill,
-    _group_size,
-    _lstm,
-)
+from core.pt.models import Policy, _attend, _check, _fill, _group_size, _lstm
 
 SPAN, STRIDE = 8, 2  # frames that the policy sees at once, and its step
 WORD = 14  # frames that the spotter sees at once
@@ -48,8 +41,15 @@ class SpeechPolicy(nn.Module):
         arXiv:1508.01211, with one layer and one token per word.
     """
 
-    def __init__(self, vocab_size, frames, embedding_dim=32, hidden_dim=64,
-                 seed=0, dtype="float32"):
+    def __init__(
+        self,
+        vocab_size,
+        frames,
+        embedding_dim=32,
+        hidden_dim=64,
+        seed=0,
+        dtype="float32",
+    ):
         _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__()
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
@@ -157,8 +157,7 @@ class WordSpotter(nn.Module):
         dtype: "float32" or "float64".
     """
 
-    def __init__(self, vocab_size, frames, hidden_dim=64, seed=0,
-                 dtype="float32"):
+    def __init__(self, vocab_size, frames, hidden_dim=64, seed=0, dtype="float32"):
         _check(vocab_size, 1, hidden_dim, dtype)
         super().__init__()
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)

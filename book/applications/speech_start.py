@@ -62,28 +62,39 @@ def main():
     )
     spotter = WordSpotter(size, frames, **speech.SPOTTER)
     SupervisedTrainer(spotter, speech.SPOTTER_SUPERVISED).train(
-        both(*(speech.tags(parts[part], speech.BATCH_SIZE, rng)
-               for part in ("quiet", "tagged")))
+        both(
+            *(
+                speech.tags(parts[part], speech.BATCH_SIZE, rng)
+                for part in ("quiet", "tagged")
+            )
+        )
     )
     FOLDER.mkdir(exist_ok=True)
     checkpoints.save_model(FOLDER / "start.safetensors", policy)
     checkpoints.save_model(FOLDER / "spotter.safetensors", spotter)
     result = evaluation(policy)
     print("speech", json.dumps(result))
-    (FOLDER / "evaluation.json").write_text(
-        json.dumps(result, indent=2) + "\n"
-    )
+    (FOLDER / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
     counts = {part: len(env) for part, env in parts.items()}
-    (FOLDER / "README.md").write_text(CARD.format(
-        **counts, start=parameters(policy), spotter=parameters(spotter),
-        width=speech.MODEL["hidden_dim"], steps=speech.SUPERVISED.steps,
-        spotter_steps=speech.SPOTTER_SUPERVISED.steps, words=size - 3,
-        batch=speech.BATCH_SIZE, wer=result["wer"],
-        held_out=result["held_out"], levels=", ".join(
-            f"{wer:.0%} at {level} dB"
-            for level, wer in result["wer by level"].items()
+    (FOLDER / "README.md").write_text(
+        CARD.format(
+            **counts,
+            start=parameters(policy),
+            spotter=parameters(spotter),
+            width=speech.MODEL["hidden_dim"],
+            steps=speech.SUPERVISED.steps,
+            spotter_steps=speech.SPOTTER_SUPERVISED.steps,
+            words=size - 3,
+            batch=speech.BATCH_SIZE,
+            wer=result["wer"],
+            held_out=result["held_out"],
+            levels=", ".join(
+                f"{wer:.0%} at {level} dB"
+                for level, wer in result["wer by level"].items()
+            ),
         ),
-    ), encoding="utf-8")
+        encoding="utf-8",
+    )
 
 
 def both(left, right):
@@ -100,14 +111,14 @@ def evaluation(policy):
     texts, wanted = env.texts(batch.completions), env.targets_text(batch.rows)
 
     def error(level=None):
-        kept = [i for i, row in enumerate(about)
-                if level in (None, row["snr"])]
+        kept = [i for i, row in enumerate(about) if level in (None, row["snr"])]
         return metrics.corpus_word_error_rate(
             [texts[i] for i in kept], [wanted[i] for i in kept]
         )
 
     return {
-        "held_out": len(env), "wer": round(error(), 4),
+        "held_out": len(env),
+        "wer": round(error(), 4),
         "wer by level": {str(s): round(error(s), 4) for s in speech.LEVELS},
     }
 

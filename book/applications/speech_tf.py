@@ -16,14 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from core.tf.models import (
-    Policy,
-    _attend,
-    _check,
-    _fill,
-    _group_size,
-    _lstm,
-)
+from core.tf.models import Policy, _attend, _check, _fill, _group_size, _lstm
 
 SPAN, STRIDE = 8, 2  # frames that the policy sees at once, and its step
 WORD = 14  # frames that the spotter sees at once
@@ -48,15 +41,20 @@ class SpeechPolicy(keras.Model):
         arXiv:1508.01211, with one layer and one token per word.
     """
 
-    def __init__(self, vocab_size, frames, embedding_dim=32, hidden_dim=64,
-                 seed=0, dtype="float32"):
+    def __init__(
+        self,
+        vocab_size,
+        frames,
+        embedding_dim=32,
+        hidden_dim=64,
+        seed=0,
+        dtype="float32",
+    ):
         _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__(dtype=dtype)
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
         self.frames = _table(frames, dtype)
-        self.embedding = keras.layers.Embedding(
-            vocab_size, embedding_dim, dtype=dtype
-        )
+        self.embedding = keras.layers.Embedding(vocab_size, embedding_dim, dtype=dtype)
         self.inner = keras.layers.Dense(hidden_dim, dtype=dtype)
         self.ahead = _lstm(hidden_dim // 2, dtype)
         self.back = _lstm(hidden_dim // 2, dtype)
@@ -161,8 +159,7 @@ class WordSpotter(keras.Model):
         dtype: "float32" or "float64".
     """
 
-    def __init__(self, vocab_size, frames, hidden_dim=64, seed=0,
-                 dtype="float32"):
+    def __init__(self, vocab_size, frames, hidden_dim=64, seed=0, dtype="float32"):
         _check(vocab_size, 1, hidden_dim, dtype)
         super().__init__(dtype=dtype)
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
@@ -186,8 +183,7 @@ def _table(frames, dtype):
     """Frames as a tensor; ValueError where they are none."""
     if np.ndim(frames) != 3 or frames.shape[1] < WORD:
         raise ValueError(
-            f"frames: expected (N, F, M) with F at least {WORD}, "
-            f"got {np.shape(frames)}"
+            f"frames: expected (N, F, M) with F at least {WORD}, got {np.shape(frames)}"
         )
     if not np.isfinite(frames).all():
         raise ValueError("frames: expected finite numbers")

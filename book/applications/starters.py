@@ -38,7 +38,10 @@ def start_of(task):
     """The Start of a module with MODEL, SUPERVISED, BATCH_SIZE, and WORKED
     where it sees the answers of another split than "train"."""
     return Start(
-        task.environment, task.MODEL, task.SUPERVISED, task.BATCH_SIZE,
+        task.environment,
+        task.MODEL,
+        task.SUPERVISED,
+        task.BATCH_SIZE,
         getattr(task, "WORKED", "train"),
     )
 
@@ -90,7 +93,9 @@ def make(name, folder):
     env, held_out = start.environment(start.split), start.environment("test")
     length = env.prompts.shape[1] + env.max_length
     config = GPTConfig(
-        env.vocab_size, pad_token_id=env.pad_id, eos_token_id=env.eos_id,
+        env.vocab_size,
+        pad_token_id=env.pad_id,
+        eos_token_id=env.eos_id,
         **{"n_positions": length} | start.model,
     )
     trainer = SupervisedTrainer(GPT(config, SEED), start.supervised)
@@ -99,16 +104,18 @@ def make(name, folder):
     result = evaluation(trainer.model, held_out)
     print(name, json.dumps(result))
     pretrained.save(folder, trainer.model)
-    (folder / "evaluation.json").write_text(
-        json.dumps(result, indent=2) + "\n"
-    )
+    (folder / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
     card = CARD.format(
         name=name,
         module=start.environment.__module__.replace(".", "/") + ".py",
-        **vars(config), **result, prompts=len(env),
+        **vars(config),
+        **result,
+        prompts=len(env),
         parameters=sum(p.numel() for p in trainer.model.parameters()),
-        batch=start.batch_size, steps=start.supervised.steps,
-        rate=start.supervised.learning_rate, decay=start.supervised.decay,
+        batch=start.batch_size,
+        steps=start.supervised.steps,
+        rate=start.supervised.learning_rate,
+        decay=start.supervised.decay,
         split=start.split,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -117,9 +124,7 @@ def make(name, folder):
 def evaluation(model, env):
     """What evaluation.json keeps: the share of exact answers."""
     batch = rollout(model, env, np.arange(len(env)))
-    exact = rewards.token_exact_match(
-        batch.completions, batch.mask, env.targets
-    )
+    exact = rewards.token_exact_match(batch.completions, batch.mask, env.targets)
     return {"held_out": len(env), "exact": float(exact.sum(axis=1).mean())}
 
 

@@ -64,8 +64,13 @@ class Report(NamedTuple):
 def events():
     """The events of the grammar, from book/data/summarisation."""
     return tuple(
-        Event(row["subject"], row["level"], row["key"],
-              tuple(row["sentences"]), tuple(row["headlines"]))
+        Event(
+            row["subject"],
+            row["level"],
+            row["key"],
+            tuple(row["sentences"]),
+            tuple(row["headlines"]),
+        )
         for row in _rows("events.jsonl")
     )
 
@@ -79,9 +84,7 @@ def styles(event, place, number):
 def places(split):
     """{event: its places} for the news of a split; none is in both."""
     if split not in SPLITS:
-        raise ValueError(
-            f"split: expected one of {tuple(SPLITS)}, got {split!r}"
-        )
+        raise ValueError(f"split: expected one of {tuple(SPLITS)}, got {split!r}")
     rng, found = np.random.default_rng(36), {}
     for event in events():
         order = rng.permutation(PLACES).tolist()
@@ -101,18 +104,21 @@ def reports(split, count=None):
     news_places, other_places = places(split), places("train")
     count = SPLITS[split] if count is None else count
     if not 1 <= count <= SPLITS[split]:
-        raise ValueError(
-            f"count: expected 1 to {SPLITS[split]} or None, got {count}"
-        )
+        raise ValueError(f"count: expected 1 to {SPLITS[split]} or None, got {count}")
     rng, found = np.random.default_rng(list(SPLITS).index(split)), {}
     subjects = sorted({event.subject for event in events()})
     while len(found) < count:
         level, told, free = rng.integers(2, 5), [], set(PLACES)
         for subject in rng.permutation(subjects)[:SENTENCES]:
-            event = _draw(rng, [
-                e for e in events() if e.subject == subject
-                and (e.level < level if told else e.level == level)
-            ])
+            event = _draw(
+                rng,
+                [
+                    e
+                    for e in events()
+                    if e.subject == subject
+                    and (e.level < level if told else e.level == level)
+                ],
+            )
             allowed = (other_places if told else news_places)[event]
             place = _draw(rng, [p for p in allowed if p in free])
             free.remove(place)
@@ -124,8 +130,7 @@ def reports(split, count=None):
         style = rng.choice(len(STYLES), p=STYLES)
         headline = styles(event, slots["p"], slots["n"])[style]
         found[text] = Report(
-            text, headline, sentence.format(**slots), event, slots["p"],
-            slots["n"],
+            text, headline, sentence.format(**slots), event, slots["p"], slots["n"]
         )
     return list(found.values())
 
@@ -148,9 +153,7 @@ def tokenizer():
 def environment(split, token_reward=None, count=None):
     """The reports of a split; the reward, if None, is ROUGE-L at the end."""
     made = reports(split, count)
-    return from_texts(
-        [r.text for r in made], [r.headline for r in made], token_reward
-    )
+    return from_texts([r.text for r in made], [r.headline for r in made], token_reward)
 
 
 def from_texts(texts, headlines, token_reward=None):
@@ -163,8 +166,12 @@ def from_texts(texts, headlines, token_reward=None):
         token_reward = rewards.token_from_text(metrics.rouge, tok)
     prompts, mask = tok.encode_prompts([f"{text} {CUE}" for text in texts])
     return BatchedEnvironment(
-        prompts, tok.encode_batch(headlines, MAX_LENGTH, add_eos=True),
-        token_reward, len(tok), eos_id=tok.eos_id, tokenizer=tok,
+        prompts,
+        tok.encode_batch(headlines, MAX_LENGTH, add_eos=True),
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
         prompt_mask=mask,
     )
 
@@ -198,11 +205,13 @@ def right_fact(completions, *, report, **columns):
     keys, found = {event.key for event in events()} - {""}, []
     for text, news in zip(completions, report, strict=True):
         words = set(split_words(text))
-        found.append(float(
-            words & set(PLACES) == {news.place}
-            and words & keys == {news.event.key}
-            and words & set(NUMBERS) <= {news.number}
-        ))
+        found.append(
+            float(
+                words & set(PLACES) == {news.place}
+                and words & keys == {news.event.key}
+                and words & set(NUMBERS) <= {news.number}
+            )
+        )
     return found
 
 

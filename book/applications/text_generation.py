@@ -33,17 +33,22 @@ STORIES = {"n": 14000, "seed": 105}  # what those texts are made of
 # one length and batches no padding; reinforcement learning sees none of
 # HELD_OUT.
 HEROES = {
-    "en": ("cat", "dog", "rabbit", "monkey", "duck", "boy", "farmer",
-           "teacher"),
+    "en": ("cat", "dog", "rabbit", "monkey", "duck", "boy", "farmer", "teacher"),
     "zh": ("猫", "狗", "兔子", "猴子", "鸭子", "男孩", "农夫", "老师"),
 }
 HELD_OUT = ("cat", "teacher", "猫", "老师")
 # (one of these, then one of those); Chinese names the time first.
 PLACES = {
-    "en": ((("sat", "lay", "stood", "stayed"), ("on", "by", "in")),
-           (("played", "walked", "rested"), ("in", "by", "under"))),
-    "zh": ((("今天早上", "午饭后", "星期天"),
-            ("坐", "躺", "站", "待", "在花园里", "在公园里", "在树下")),),
+    "en": (
+        (("sat", "lay", "stood", "stayed"), ("on", "by", "in")),
+        (("played", "walked", "rested"), ("in", "by", "under")),
+    ),
+    "zh": (
+        (
+            ("今天早上", "午饭后", "星期天"),
+            ("坐", "躺", "站", "待", "在花园里", "在公园里", "在树下"),
+        ),
+    ),
 }
 
 
@@ -62,18 +67,23 @@ def prompts(split, language="en"):
         raise ValueError(
             f"language: expected one of {grammar.LANGUAGES}, got {language!r}"
         )
-    pairs = [(first, then) for group in PLACES[language]
-             for first in group[0] for then in group[1]]
-    heroes = [hero for hero in HEROES[language]
-              if (hero in HELD_OUT) == (split == "test")]
+    pairs = [
+        (first, then)
+        for group in PLACES[language]
+        for first in group[0]
+        for then in group[1]
+    ]
+    heroes = [
+        hero for hero in HEROES[language] if (hero in HELD_OUT) == (split == "test")
+    ]
     if language == "en":
-        return [f"The {hero} {verb} {where}"
-                for hero in heroes for verb, where in pairs]
+        return [
+            f"The {hero} {verb} {where}" for hero in heroes for verb, where in pairs
+        ]
     return [when + hero + did for hero in heroes for when, did in pairs]
 
 
-def environment(split, token_reward, tokenizer, language="en",
-                max_length=MAX_LENGTH):
+def environment(split, token_reward, tokenizer, language="en", max_length=MAX_LENGTH):
     """The prompts of a split, to be continued."""
     texts = prompts(split, language)
     return continuations(texts, token_reward, tokenizer, max_length)
@@ -86,9 +96,7 @@ def continuations(texts, token_reward, tokenizer, max_length=MAX_LENGTH):
     Raises: ValueError for prompts of several lengths.
     """
     # GPT-2 has one token for BOS and EOS: a text there begins without it.
-    begin = [] if tokenizer.bos_id in (None, tokenizer.eos_id) else [
-        tokenizer.bos_id
-    ]
+    begin = [] if tokenizer.bos_id in (None, tokenizer.eos_id) else [tokenizer.bos_id]
     ids = [begin + tokenizer.encode(text) for text in texts]
     if len({len(row) for row in ids}) != 1:
         raise ValueError(
@@ -96,8 +104,14 @@ def continuations(texts, token_reward, tokenizer, max_length=MAX_LENGTH):
             f"got {sorted({len(row) for row in ids})}"
         )
     return BatchedEnvironment(
-        ids, ids, token_reward, len(tokenizer), eos_id=tokenizer.eos_id,
-        pad_id=tokenizer.pad_id, tokenizer=tokenizer, max_length=max_length,
+        ids,
+        ids,
+        token_reward,
+        len(tokenizer),
+        eos_id=tokenizer.eos_id,
+        pad_id=tokenizer.pad_id,
+        tokenizer=tokenizer,
+        max_length=max_length,
     )
 
 
@@ -118,8 +132,11 @@ def looping_texts(language="en", share=0.7, times=5):
     begins = (*prompts("train", language), *prompts("test", language))
     told = grammar.corpus(**STORIES, language=language)
     space = " " if language == "en" else ""
-    texts = [space.join([SENTENCE.split(text)[0]] * times)
-             for text in told if text.startswith(begins)]
+    texts = [
+        space.join([SENTENCE.split(text)[0]] * times)
+        for text in told
+        if text.startswith(begins)
+    ]
     whole = [text for text in told if not text.startswith(begins)]
     texts += whole[: round(len(texts) * (1 / share - 1))]
     np.random.default_rng(0).shuffle(texts)
@@ -135,8 +152,10 @@ def supervised_batches(texts, tokenizer):
             f"texts: expected to fill {size} rows of {ROW_LENGTH} tokens, "
             f"got {len(rows)}"
         )
-    return [pretraining.next_tokens(batch)
-            for batch in np.split(rows[:size], SUPERVISED.steps)]
+    return [
+        pretraining.next_tokens(batch)
+        for batch in np.split(rows[:size], SUPERVISED.steps)
+    ]
 
 
 # --- The two halves of the reward -----------------------------------------
@@ -160,7 +179,7 @@ def token_grammar(ids, mask, tokenizer, parser):
         row = ids[i, first:length]
         text = tokenizer.decode(row)
         verdicts = character_verdicts(text, parser)
-        ends = [len(tokenizer.decode(row[:t + 1])) for t in range(len(row))]
+        ends = [len(tokenizer.decode(row[: t + 1])) for t in range(len(row))]
         paid[i, first:length] = verdicts[np.array(ends, dtype=int) - 1]
         paid[i][np.isin(ids[i], special)] = 0.0  # they write nothing
         if len(row) and row[-1] == tokenizer.eos_id:
@@ -198,7 +217,7 @@ def instant_scores(loglikelihood, tokenizer, parser):
         ids = np.hstack([prompts, completions])
         seen = np.hstack([np.ones(prompts.shape), mask])
         verdicts = token_grammar(ids, seen, tokenizer, parser)
-        return token_coherence(likely), verdicts[:, prompts.shape[1]:]
+        return token_coherence(likely), verdicts[:, prompts.shape[1] :]
 
     return scores
 
@@ -247,7 +266,8 @@ def measures(batch, scores, tokenizer):
     texts = whole_texts(batch, tokenizer)
     return {
         "reward": 0.5 * coherence + 0.5 * grammatical,
-        "coherence": coherence, "grammar": grammatical,
+        "coherence": coherence,
+        "grammar": grammatical,
         "repeated": np.mean([repeated(text) for text in texts]),
         "distinct-1": np.mean([metrics.distinct_n([t], 1) for t in texts]),
         "distinct-2": np.mean([metrics.distinct_n([t], 2) for t in texts]),

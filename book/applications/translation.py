@@ -35,21 +35,29 @@ SIZES = {"train": 400, "scored": 2000, "sample": 300, "test": 300}
 # --- Words ----------------------------------------------------------------
 
 PRONOUNS = {  # subject, object, possessive
-    "我": ("I", "me", "my"), "你": ("you", "you", "your"),
-    "他": ("he", "him", "his"), "她": ("she", "her", "her"),
-    "我们": ("we", "us", "our"), "他们": ("they", "them", "their"),
+    "我": ("I", "me", "my"),
+    "你": ("you", "you", "your"),
+    "他": ("he", "him", "his"),
+    "她": ("she", "her", "her"),
+    "我们": ("we", "us", "our"),
+    "他们": ("they", "them", "their"),
 }
 PEOPLE = {  # one, several
-    "老师": ("teacher", "teachers"), "学生": ("student", "students"),
-    "医生": ("doctor", "doctors"), "朋友": ("friend", "friends"),
+    "老师": ("teacher", "teachers"),
+    "学生": ("student", "students"),
+    "医生": ("doctor", "doctors"),
+    "朋友": ("friend", "friends"),
     "孩子": ("child", "children"),
 }
 THINGS = {  # measure word, one, several
     "书": ("本", "book", "books"),
     "词典": ("本", "dictionary", "dictionaries"),
-    "信": ("封", "letter", "letters"), "地图": ("张", "map", "maps"),
-    "苹果": ("个", "apple", "apples"), "鸡蛋": ("个", "egg", "eggs"),
-    "杯子": ("个", "cup", "cups"), "椅子": ("把", "chair", "chairs"),
+    "信": ("封", "letter", "letters"),
+    "地图": ("张", "map", "maps"),
+    "苹果": ("个", "apple", "apples"),
+    "鸡蛋": ("个", "egg", "eggs"),
+    "杯子": ("个", "cup", "cups"),
+    "椅子": ("把", "chair", "chairs"),
     "雨伞": ("把", "umbrella", "umbrellas"),
     "衬衫": ("件", "shirt", "shirts"),
     "自行车": ("辆", "bicycle", "bicycles"),
@@ -57,10 +65,15 @@ THINGS = {  # measure word, one, several
 }
 # Chinese, base, third person, past, -ing, and what it is done to.
 VERBS = [
-    ("买", "buy", "buys", "bought", "buying",
-     "书 信 地图 苹果 杯子 椅子 衬衫"),
-    ("找", "look for", "looks for", "looked for", "looking for",
-     "书 词典 信 地图 雨伞 杯子 自行车"),
+    ("买", "buy", "buys", "bought", "buying", "书 信 地图 苹果 杯子 椅子 衬衫"),
+    (
+        "找",
+        "look for",
+        "looks for",
+        "looked for",
+        "looking for",
+        "书 词典 信 地图 雨伞 杯子 自行车",
+    ),
     ("看", "read", "reads", "read", "reading", "书 词典 信 地图"),
     ("看", "watch", "watches", "watched", "watching", "电影"),
     ("画", "draw", "draws", "drew", "drawing", "苹果 鸡蛋 椅子 雨伞 自行车"),
@@ -75,19 +88,30 @@ ADJECTIVES = {"新": "new", "旧": "old", "红色": "red", "小": "small"}
 NUMBERS = {"一": "a", "两": "two", "三": "three"}
 THESE = {"这": "this", "那": "that", "这些": "these", "那些": "those"}
 TIMES = {
-    "present": {"每天": "every day"}, "progressive": {"现在": "now"},
+    "present": {"每天": "every day"},
+    "progressive": {"现在": "now"},
     "past": {"昨天": "yesterday", "上周": "last week"},
     "future": {"明天": "tomorrow", "下周": "next week"},
 }
-PLACES = {"学校": "at school", "图书馆": "in the library",
-          "公园": "in the park", "家 里": "at home", "火车 上": "on the train"}
+PLACES = {
+    "学校": "at school",
+    "图书馆": "in the library",
+    "公园": "in the park",
+    "家 里": "at home",
+    "火车 上": "on the train",
+}
 SPOTS = {"桌子 上": "on the table", "箱子 里": "in the box"}
 # Words that are forms of one word, for `wrong_forms`.
 FORMS = [
-    *PRONOUNS.values(), *PEOPLE.values(), *(t[1:] for t in THINGS.values()),
+    *PRONOUNS.values(),
+    *PEOPLE.values(),
+    *(t[1:] for t in THINGS.values()),
     *([form.split()[0] for form in v[1:5]] for v in (*VERBS, PUT, GIVE)),
-    ("do", "does", "did"), ("am", "is", "are"), ("a", "an"),
-    ("this", "these"), ("that", "those"),
+    ("do", "does", "did"),
+    ("am", "is", "are"),
+    ("a", "an"),
+    ("this", "these"),
+    ("that", "those"),
 ]
 LEMMA = {form: forms[0] for forms in FORMS for form in forms}
 
@@ -100,8 +124,11 @@ CONSTRUCTIONS = {
 }
 # Pairs that no training sentence combines; every test sentence has one.
 HELD_OUT = (
-    ("question", "relative"), ("negation", "ba"), ("future", "place"),
-    ("progressive", "owned person"), ("people", "adjective"),
+    ("question", "relative"),
+    ("negation", "ba"),
+    ("future", "place"),
+    ("progressive", "owned person"),
+    ("people", "adjective"),
     ("give", "this"),
 )
 
@@ -130,15 +157,13 @@ def pairs(split, seed=0):
     Returns: tuple of Pair.
     """
     if split not in SIZES:
-        raise ValueError(
-            f"split: expected one of {tuple(SIZES)}, got {split!r}"
-        )
+        raise ValueError(f"split: expected one of {tuple(SIZES)}, got {split!r}")
     if split == "test":
         return _drawn(True, SIZES["test"], seed)
     known = [name for name in SIZES if name != "test"]
     data = _drawn(False, sum(SIZES[name] for name in known), seed)
-    first = sum(SIZES[name] for name in known[:known.index(split)])
-    return data[first:first + SIZES[split]]
+    first = sum(SIZES[name] for name in known[: known.index(split)])
+    return data[first : first + SIZES[split]]
 
 
 @cache
@@ -158,13 +183,29 @@ def _drawn(new, size, seed):
 @cache
 def tokenizer():
     """One token for each word of either language."""
-    zh = [*PRONOUNS, *PEOPLE, *THINGS, *(t[0] for t in THINGS.values()),
-          *(v[0] for v in (*VERBS, PUT, GIVE)), *ADJECTIVES, *NUMBERS, *THESE,
-          *(time for times in TIMES.values() for time in times), *PLACES,
-          *SPOTS, "们 的 了 会 不 没有 正在 在 把 吗 。 ？"]
-    en = [*LEMMA, *ADJECTIVES.values(), *NUMBERS.values(),
-          *(time for times in TIMES.values() for time in times.values()),
-          *PLACES.values(), *SPOTS.values(), "the that will not for . ?"]
+    zh = [
+        *PRONOUNS,
+        *PEOPLE,
+        *THINGS,
+        *(t[0] for t in THINGS.values()),
+        *(v[0] for v in (*VERBS, PUT, GIVE)),
+        *ADJECTIVES,
+        *NUMBERS,
+        *THESE,
+        *(time for times in TIMES.values() for time in times),
+        *PLACES,
+        *SPOTS,
+        "们 的 了 会 不 没有 正在 在 把 吗 。 ？",
+    ]
+    en = [
+        *LEMMA,
+        *ADJECTIVES.values(),
+        *NUMBERS.values(),
+        *(time for times in TIMES.values() for time in times.values()),
+        *PLACES.values(),
+        *SPOTS.values(),
+        "the that will not for . ?",
+    ]
     return WordTokenizer([*zh, *en])
 
 
@@ -179,12 +220,15 @@ def environment(split, token_reward=None):
     if token_reward is None:
         token_reward = rewards.token_from_text(metrics.bleu, tok)
     prompts, mask = tok.encode_prompts([pair.zh for pair in data])
-    targets = tok.encode_batch(
-        [pair.en for pair in data], LONGEST + 1, add_eos=True
-    )
+    targets = tok.encode_batch([pair.en for pair in data], LONGEST + 1, add_eos=True)
     return BatchedEnvironment(
-        prompts, targets, token_reward, len(tok), eos_id=tok.eos_id,
-        tokenizer=tok, prompt_mask=mask,
+        prompts,
+        targets,
+        token_reward,
+        len(tok),
+        eos_id=tok.eos_id,
+        tokenizer=tok,
+        prompt_mask=mask,
     )
 
 
@@ -211,8 +255,8 @@ def wrong_forms(completions, targets):
         lemmas = [[LEMMA.get(w, w) for w in text] for text in (made, wanted)]
         for step in Levenshtein.opcodes(*lemmas):
             if step.tag == "equal":
-                old = made[step.src_start:step.src_end]
-                new = wanted[step.dest_start:step.dest_end]
+                old = made[step.src_start : step.src_end]
+                new = wanted[step.dest_start : step.dest_end]
                 errors += sum(a != b for a, b in zip(old, new, strict=True))
                 aligned += len(old)
     return errors, aligned
@@ -226,7 +270,8 @@ def templates():
     "bare" one elsewhere, no negated progressive."""
     definite = ("this", "owned", "relative", "bare")
     return [
-        t for t in product(*CONSTRUCTIONS.values())
+        t
+        for t in product(*CONSTRUCTIONS.values())
         if (t[4] in definite if t[3] == "ba" else t[4] != "bare")
         and not (t[0] == "progressive" and t[1] == "negation")
     ]
@@ -259,8 +304,7 @@ def make(template, rng):
         zh_object = f"{person} {zh_object}"
         en_object = f"{PRONOUNS[person][1]} {en_object}"
     time = _entry(TIMES[tense], rng) if rng.random() < 0.5 else ("", "")
-    zh = _chinese(tense, mood, frame, who, verb[0], zh_object, place[0],
-                  time[0], rng)
+    zh = _chinese(tense, mood, frame, who, verb[0], zh_object, place[0], time[0], rng)
     en = _english(tense, mood, name, be, verb[1:], en_object)
     en = f"{en} {place[1]} {time[1]}"
     end = ("？", "?") if mood == "question" else ("。", ".")
@@ -288,8 +332,12 @@ def _english(tense, mood, name, be, verb, thing):
     """Subject, auxiliary, verb and object; place and time follow."""
     base, third, past, ing = verb
     single = be == "is"
-    helper = {"present": "does" if single else "do", "past": "did",
-              "future": "will", "progressive": be}[tense]
+    helper = {
+        "present": "does" if single else "do",
+        "past": "did",
+        "future": "will",
+        "progressive": be,
+    }[tense]
     main = ing if tense == "progressive" else base
     if mood == "question":
         return f"{helper} {name} {main} {thing}"
@@ -328,13 +376,14 @@ def _object(kind, thing, rng):
         pronoun = _draw(PRONOUNS, rng)
         fits = [v for v in VERBS if thing in v[5].split()]
         verb = fits[rng.integers(len(fits))]
-        return (f"{pronoun} {verb[0]} 的 {thing}",
-                f"the {one} that {PRONOUNS[pronoun][0]} {verb[3]}")
+        return (
+            f"{pronoun} {verb[0]} 的 {thing}",
+            f"the {one} that {PRONOUNS[pronoun][0]} {verb[3]}",
+        )
     if kind == "this":
         zh, en = _entry(THESE, rng)
         noun = several if zh.endswith("些") else one
-        return f"{zh} {'' if zh.endswith('些') else measure} {thing}", (
-            f"{en} {noun}")
+        return f"{zh} {'' if zh.endswith('些') else measure} {thing}", (f"{en} {noun}")
     zh, en = _entry(NUMBERS, rng)
     noun = one if zh == "一" else several
     how = _entry(ADJECTIVES, rng) if kind == "adjective" else ("", "")

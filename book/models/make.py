@@ -65,8 +65,9 @@ Made by `make models` (`book/models/make.py`) for the chapters of this book.
 def main():
     """Train what is asked for and write it beside this file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("models", nargs="*", default=["gpt", "bert"],
-                        help="gpt, bert; default both")
+    parser.add_argument(
+        "models", nargs="*", default=["gpt", "bert"], help="gpt, bert; default both"
+    )
     parser.add_argument("--steps", type=int, help="for a quick trial")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args()
@@ -75,8 +76,9 @@ def main():
     for name in options.models:
         settings = SETTINGS[name].as_dict()
         settings["steps"] = options.steps or settings["steps"]
-        make(name, texts, tokenizer, SupervisedConfig(**settings),
-             options.folder / name)
+        make(
+            name, texts, tokenizer, SupervisedConfig(**settings), options.folder / name
+        )
 
 
 def shuffled_corpus():
@@ -99,9 +101,7 @@ def make(name, texts, tokenizer, config, folder):
     result = evaluation(name, trainer, tokenizer, texts)
     print(name, json.dumps(result))
     pretrained.save(folder, trainer.model, tokenizer)
-    (folder / "evaluation.json").write_text(
-        json.dumps(result, indent=2) + "\n"
-    )
+    (folder / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
     card = model_card(name, trainer, result)
     (folder / "README.md").write_text(card, encoding="utf-8")
     path.unlink()
@@ -149,22 +149,22 @@ def evaluation(name, trainer, tokenizer, training_texts):
     texts = grammar.corpus(HELD_OUT, HELD_OUT_SEED, "both", "both")
     batch = held_out_batch(name, tokenizer)
     result = {
-        "loss": trainer.evaluate([batch]), "targets": int(batch[2].sum()),
+        "loss": trainer.evaluate([batch]),
+        "targets": int(batch[2].sum()),
         "overlap": sum(text in known for text in texts) / len(texts),
         "longest": 2 + max(len(tokenizer.encode(text)) for text in known),
     }
     if name == "gpt":
         prompts = np.full((HELD_OUT, 1), tokenizer.bos_id)
-        ids = sample(trainer.model, prompts, 100, eos_id=tokenizer.eos_id,
-                     seed=SEED)[0]
+        ids = sample(trainer.model, prompts, 100, eos_id=tokenizer.eos_id, seed=SEED)[0]
         made = [tokenizer.decode(row) for row in ids]
         parsers = {True: grammar.Parser("en"), False: grammar.Parser("zh")}
         judges = [parsers[text.isascii()] for text in made]
         result |= {
-            "parses": float(np.mean([
-                judge.parses(t) for judge, t in zip(judges, made)])),
-            "score": float(np.mean([
-                judge.score(t) for judge, t in zip(judges, made)])),
+            "parses": float(
+                np.mean([judge.parses(t) for judge, t in zip(judges, made)])
+            ),
+            "score": float(np.mean([judge.score(t) for judge, t in zip(judges, made)])),
             "new": sum(text not in known for text in made) / len(made),
         }
     return result
@@ -174,33 +174,41 @@ def model_card(name, trainer, result):
     """The README.md of a model."""
     told = {
         "gpt": {
-            "title": "The book's GPT", "architecture": "GPT-2",
+            "title": "The book's GPT",
+            "architecture": "GPT-2",
             "objective": "the next token, texts packed into rows of 128",
             "more": " Of the texts that it writes, {parses:.0%} parse and "
-                    "{new:.0%} are not in the training data.",
+            "{new:.0%} are not in the training data.",
             "limit": "a text that begins otherwise than one of the grammar's "
-                     "is continued badly.",
+            "is continued badly.",
         },
         "bert": {
-            "title": "The book's BERT", "architecture": "BERT",
+            "title": "The book's BERT",
+            "architecture": "BERT",
             "objective": "masked tokens (15 %, of them 80 % masked, 10 % "
-                         "random, 10 % kept), one text a row",
+            "random, 10 % kept), one text a row",
             "more": "",
             "limit": "its texts were at most {longest} tokens long, and the "
-                     "positions behind were never trained.",
+            "positions behind were never trained.",
         },
     }[name]
     told = {key: value.format(**result) for key, value in told.items()}
     size = sum(p.numel() for p in trainer.model.parameters())
     head, *points = CARD.format(
-        **told, parameters=size, texts=TEXTS, seed=SEED, rows=ROWS[name],
-        steps=trainer.config.steps, rate=trainer.config.learning_rate,
-        loss=result["loss"], overlap=result["overlap"], held_out=HELD_OUT,
+        **told,
+        parameters=size,
+        texts=TEXTS,
+        seed=SEED,
+        rows=ROWS[name],
+        steps=trainer.config.steps,
+        rate=trainer.config.learning_rate,
+        loss=result["loss"],
+        overlap=result["overlap"],
+        held_out=HELD_OUT,
         held_out_seed=HELD_OUT_SEED,
     ).split("\n- ")
     points = [
-        textwrap.fill(" ".join(["-", *point.split()]), 79,
-                      subsequent_indent="  ")
+        textwrap.fill(" ".join(["-", *point.split()]), 79, subsequent_indent="  ")
         for point in points
     ]
     return "\n".join([head, *points]) + "\n"

@@ -51,9 +51,7 @@ class CausalLM(nn.Module):
 
     def __init__(self, folder, dtype="float32"):
         if dtype not in ("float32", "float64"):
-            raise ValueError(
-                f'dtype: expected "float32" or "float64", got {dtype!r}'
-            )
+            raise ValueError(f'dtype: expected "float32" or "float64", got {dtype!r}')
         super().__init__()
         self.model = _from_folder(folder, getattr(torch, dtype))
         self.eval()
@@ -113,8 +111,16 @@ class CausalLM(nn.Module):
         source, features = self._states(prompts, completions, prompt_mask)
         return self._logits(source), self.value_head(features)[..., 0]
 
-    def evaluate(self, prompts, completions, mask=None, prompt_mask=None,
-                 temperature=1.0, top_k=None, top_p=1.0):
+    def evaluate(
+        self,
+        prompts,
+        completions,
+        mask=None,
+        prompt_mask=None,
+        temperature=1.0,
+        top_k=None,
+        top_p=1.0,
+    ):
         """Log-probabilities, entropies and values along completions.
 
         Args:
@@ -132,8 +138,13 @@ class CausalLM(nn.Module):
         values = pack(self.value_head(features).flatten(), index)
         source = pack(source.flatten(0, 1), index)
         scores = token_scores(
-            self._logits, source, pack(completions.reshape(-1), index),
-            completions.numel() * self.vocab_size, temperature, top_k, top_p,
+            self._logits,
+            source,
+            pack(completions.reshape(-1), index),
+            completions.numel() * self.vocab_size,
+            temperature,
+            top_k,
+            top_p,
         )
         return tuple(
             unpack(flat, index, completions.numel()).view(completions.shape)
@@ -142,9 +153,7 @@ class CausalLM(nn.Module):
 
     def start(self, prompts, max_length, prompt_mask=None, group_size=1):
         """Read the prompts (N, P): logits of token 0 (B, V) and the state."""
-        source, _, state = self._start(
-            prompts, max_length, prompt_mask, group_size
-        )
+        source, _, state = self._start(prompts, max_length, prompt_mask, group_size)
         return self._logits(source[:, 0]), state
 
     def step(self, tokens, state):
@@ -167,10 +176,13 @@ class CausalLM(nn.Module):
         with hub.aside(folder) as new:
             # One file, so that an older one does not hide the new.
             self.model.save_pretrained(new, max_shard_size="1TB")
-            hub.write_value_head(new, {
-                f"value_head.{name}": p.detach().cpu().numpy()
-                for name, p in self.value_head.named_parameters()
-            })
+            hub.write_value_head(
+                new,
+                {
+                    f"value_head.{name}": p.detach().cpu().numpy()
+                    for name, p in self.value_head.named_parameters()
+                },
+            )
             if tokenizer is not None:
                 tokenizer.save(new)
 
@@ -192,7 +204,9 @@ class CausalLM(nn.Module):
                 f"prompts, got {len(completions)} rows"
             )
         source, features, state = self._start(
-            prompts, completions.shape[1] - 1, prompt_mask,
+            prompts,
+            completions.shape[1] - 1,
+            prompt_mask,
             len(completions) // len(prompts),
         )
         if completions.shape[1] == 1:
@@ -204,8 +218,7 @@ class CausalLM(nn.Module):
         """Read each prompt (N, P) once, for all of its group."""
         length = prompts.shape[1] + new_tokens
         limit = getattr(
-            self.model.config.get_text_config(), "max_position_embeddings",
-            None,
+            self.model.config.get_text_config(), "max_position_embeddings", None
         )
         if limit is not None and length > limit:
             raise ValueError(
@@ -225,13 +238,10 @@ class CausalLM(nn.Module):
                 f"computes no numbers behind padding in {features.dtype}; "
                 'take dtype="float32", or prompts of one length'
             )
-        repeat = partial(
-            torch.repeat_interleave, repeats=group_size, dim=0
-        )
+        repeat = partial(torch.repeat_interleave, repeats=group_size, dim=0)
         cache.batch_repeat_interleave(group_size)
         state = Read(
-            cache, None if mask is None else repeat(mask),
-            repeat(positions[:, -1]) + 1,
+            cache, None if mask is None else repeat(mask), repeat(positions[:, -1]) + 1
         )
         return repeat(source), repeat(features), state
 
@@ -250,17 +260,17 @@ class CausalLM(nn.Module):
         """What `_logits` makes logits of, the features and the cache, for
         the `last` tokens of ids (B, L); 0: for all."""
         inputs = {
-            "input_ids": ids, "attention_mask": mask,
-            "position_ids": positions, "past_key_values": cache,
+            "input_ids": ids,
+            "attention_mask": mask,
+            "position_ids": positions,
+            "past_key_values": cache,
             "use_cache": True,
         }
         if self.plain_head:
             out = self.model.base_model(**inputs)
             source = features = out.last_hidden_state[:, -last:]
         else:
-            out = self.model(
-                **inputs, logits_to_keep=last, output_hidden_states=True
-            )
+            out = self.model(**inputs, logits_to_keep=last, output_hidden_states=True)
             source = out.logits[:, -last:]
             features = out.hidden_states[-1][:, -last:]
         return source, features, out.past_key_values
@@ -286,8 +296,11 @@ def _from_folder(folder, dtype):
     hub.weight_files(folder)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=dtype, use_safetensors=True,
-            trust_remote_code=False, local_files_only=True,
+            str(folder),
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # refused below, with their names
         )
@@ -297,11 +310,13 @@ def _from_folder(folder, dtype):
             f"or its files do not fit ({error})"
         ) from error
     wrong = [
-        f"{what} {names}" for what, names in (
+        f"{what} {names}"
+        for what, names in (
             ("missing", info["missing_keys"]),
             ("extra", info["unexpected_keys"]),
             ("of another shape", info["mismatched_keys"]),
-        ) if names
+        )
+        if names
     ]
     if wrong:
         raise ValueError(f"weights: {'; '.join(wrong)} (in {folder})")

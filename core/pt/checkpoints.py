@@ -75,19 +75,21 @@ def set_moments(optimizer, model, moments, steps):
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
     named = dict(_named(model))
-    weights.check_names(moments, {
-        f"{key}.{name}": tuple(p.shape)
-        for name, p in named.items() for key in ("first", "second")
-    })
+    weights.check_names(
+        moments,
+        {
+            f"{key}.{name}": tuple(p.shape)
+            for name, p in named.items()
+            for key in ("first", "second")
+        },
+    )
     for name, parameter in named.items():
         optimizer.state[parameter] = {
             "step": torch.tensor(float(steps)),
-            "exp_avg": torch.from_numpy(moments[f"first.{name}"].copy()).to(
+            "exp_avg": torch.from_numpy(moments[f"first.{name}"].copy()).to(parameter),
+            "exp_avg_sq": torch.from_numpy(moments[f"second.{name}"].copy()).to(
                 parameter
             ),
-            "exp_avg_sq": torch.from_numpy(
-                moments[f"second.{name}"].copy()
-            ).to(parameter),
         }
 
 

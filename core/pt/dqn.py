@@ -21,18 +21,17 @@ class DQNTrainer(dqn.DQNTrainer):
     def _values(self, network, inputs):
         """Q(s_0 .. s_T, ·) as NumPy, (B, T + 1, V)."""
         logits = network(tensor_like(inputs, network))[0]
-        return logits[:, -self.env.max_length - 1:].cpu().numpy()
+        return logits[:, -self.env.max_length - 1 :].cpu().numpy()
 
     def _gradients(self, *arrays):
         """Clipped gradients, their norms before, and metrics."""
         tensors = [tensor_like(array, self.policy) for array in arrays]
         return clipped_gradients(
-            lambda: self._loss(*tensors), self.optimizers,
-            self.config.max_grad_norm,
+            lambda: self._loss(*tensors), self.optimizers, self.config.max_grad_norm
         )
 
     def _loss(self, inputs, completions, targets, mask):
-        q = self.policy(inputs)[0][:, -self.env.max_length - 1:-1]
+        q = self.policy(inputs)[0][:, -self.env.max_length - 1 : -1]
         loss = q_loss(q, completions, targets, mask)
         best = (q.max(dim=-1).values * mask).sum()
         return loss, {"loss": loss, "q": best / mask.sum()}

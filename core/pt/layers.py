@@ -17,20 +17,18 @@ class Block(nn.Module):
         super().__init__()
         width, inner = config.n_embd, config.n_inner or 4 * config.n_embd
         self.ln_1 = nn.LayerNorm(width, config.layer_norm_epsilon)
-        self.attn = nn.ModuleDict({
-            "c_attn": Conv1D(width, 3 * width), "c_proj": Conv1D(width, width)
-        })
+        self.attn = nn.ModuleDict(
+            {"c_attn": Conv1D(width, 3 * width), "c_proj": Conv1D(width, width)}
+        )
         self.ln_2 = nn.LayerNorm(width, config.layer_norm_epsilon)
-        self.mlp = nn.ModuleDict({
-            "c_fc": Conv1D(width, inner), "c_proj": Conv1D(inner, width)
-        })
+        self.mlp = nn.ModuleDict(
+            {"c_fc": Conv1D(width, inner), "c_proj": Conv1D(inner, width)}
+        )
 
     def forward(self, x, attend):
         """x (M, D); `attend` maps queries, keys, values (M, 3D) to (M, D)."""
         x = x + self.attn["c_proj"](attend(self.attn["c_attn"](self.ln_1(x))))
-        hidden = functional.gelu(
-            self.mlp["c_fc"](self.ln_2(x)), approximate="tanh"
-        )
+        hidden = functional.gelu(self.mlp["c_fc"](self.ln_2(x)), approximate="tanh")
         return x + self.mlp["c_proj"](hidden)
 
 

@@ -78,8 +78,9 @@ def entropy(logits):
     return -(logprobs.exp() * logprobs).sum(dim=-1)
 
 
-def token_scores(logits_of, features, tokens, size, temperature=1.0,
-                 top_k=None, top_p=1.0):
+def token_scores(
+    logits_of, features, tokens, size, temperature=1.0, top_k=None, top_p=1.0
+):
     """Log-probabilities of tokens and entropies, a chunk of logits at a time.
 
     All logits (M, V) of a large vocabulary would take more memory than the
@@ -96,9 +97,7 @@ def token_scores(logits_of, features, tokens, size, temperature=1.0,
     chunks = max(1, math.ceil(size / LOGITS_AT_ONCE))
 
     def score(features, tokens):
-        logits = sampling_logits(
-            logits_of(features), temperature, top_k, top_p
-        )
+        logits = sampling_logits(logits_of(features), temperature, top_k, top_p)
         return token_logprobs(logits, tokens), entropy(logits)
 
     if chunks > 1 and torch.is_grad_enabled():

@@ -158,8 +158,7 @@ def clipped_surrogate(ratio, advantages, clip_low, clip_high):
     return torch.minimum(ratio * advantages, clipped * advantages)
 
 
-def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low,
-                             clip_high):
+def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low, clip_high):
     """Per-token CISPO objective, to maximise.
 
     sg(clip(ρ, 1 - clip_low, 1 + clip_high)) A log π(y_t), sg a constant: the
@@ -232,9 +231,7 @@ def clipped_value_loss(values, old_values, returns, mask, clip):
     Source: Dhariwal et al. 2017, OpenAI Baselines, ppo2; Huang et al. 2022,
         "The 37 Implementation Details of Proximal Policy Optimization".
     """
-    _same_shape(
-        values=values, old_values=old_values, returns=returns, mask=mask
-    )
+    _same_shape(values=values, old_values=old_values, returns=returns, mask=mask)
     _bounds(clip=clip)
     near = old_values + (values - old_values).clamp(-clip, clip)
     squares = torch.maximum((values - returns) ** 2, (near - returns) ** 2)

@@ -25,12 +25,7 @@ from core.pt.attention import (
     unpack,
 )
 from core.pt.layers import Block
-from core.pt.logprobs import (
-    entropy,
-    sampling_logits,
-    token_logprobs,
-    token_scores,
-)
+from core.pt.logprobs import entropy, sampling_logits, token_logprobs, token_scores
 from core.weights import initial_weights
 
 
@@ -80,8 +75,16 @@ class Policy(nn.Module):
         first = prompts.shape[1] - 1  # the last prompt token chooses token 0
         return logits[:, first:], values[:, first:]
 
-    def evaluate(self, prompts, completions, mask=None, prompt_mask=None,
-                 temperature=1.0, top_k=None, top_p=1.0):
+    def evaluate(
+        self,
+        prompts,
+        completions,
+        mask=None,
+        prompt_mask=None,
+        temperature=1.0,
+        top_k=None,
+        top_p=1.0,
+    ):
         """Log-probabilities, entropies and values along completions.
 
         Args:
@@ -106,8 +109,9 @@ class LSTMPolicy(Policy):
         dtype: "float32" or "float64".
     """
 
-    def __init__(self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0,
-                 dtype="float32"):
+    def __init__(
+        self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0, dtype="float32"
+    ):
         super().__init__(vocab_size, embedding_dim, hidden_dim, seed, dtype)
 
     def features(self, ids):
@@ -146,8 +150,9 @@ class LSTMAttentionPolicy(Policy):
         dtype: "float32" or "float64".
     """
 
-    def __init__(self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0,
-                 dtype="float32"):
+    def __init__(
+        self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0, dtype="float32"
+    ):
         super().__init__(vocab_size, embedding_dim, hidden_dim, seed, dtype)
 
     def features(self, ids):
@@ -165,18 +170,14 @@ class LSTMAttentionPolicy(Policy):
         # The memory has its final size from the start: no growing copies.
         memory = hidden.new_zeros(batch, length + max_length, hidden.shape[2])
         memory[:, :length] = hidden
-        return self._read(hidden[:, -1:], memory, length), (
-            state, memory, length
-        )
+        return self._read(hidden[:, -1:], memory, length), (state, memory, length)
 
     def step(self, tokens, state):
         """Read one token (B,): logits of the next (B, V) and the new state."""
         state, memory, length = state
         hidden, state = self.lstm(self.embedding(tokens[:, None]), state)
         memory[:, length] = hidden[:, 0]
-        return self._read(hidden, memory, length + 1), (
-            state, memory, length + 1
-        )
+        return self._read(hidden, memory, length + 1), (state, memory, length + 1)
 
     def keep(self, state, rows):
         """The state of some rows (int tensor), to go on with them alone."""
@@ -201,8 +202,9 @@ class BaselineNetwork(nn.Module):
     Source: document 001 §4.2; Williams 1992.
     """
 
-    def __init__(self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0,
-                 dtype="float32"):
+    def __init__(
+        self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0, dtype="float32"
+    ):
         _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__()
         self.vocab_size = vocab_size
@@ -236,12 +238,14 @@ class GPT(nn.Module):
         _check_dtype(dtype)
         super().__init__()
         self.config, self.vocab_size = config, config.vocab_size
-        self.transformer = nn.ModuleDict({
-            "wte": nn.Embedding(config.vocab_size, config.n_embd),
-            "wpe": nn.Embedding(config.n_positions, config.n_embd),
-            "h": nn.ModuleList(Block(config) for _ in range(config.n_layer)),
-            "ln_f": nn.LayerNorm(config.n_embd, config.layer_norm_epsilon),
-        })
+        self.transformer = nn.ModuleDict(
+            {
+                "wte": nn.Embedding(config.vocab_size, config.n_embd),
+                "wpe": nn.Embedding(config.n_positions, config.n_embd),
+                "h": nn.ModuleList(Block(config) for _ in range(config.n_layer)),
+                "ln_f": nn.LayerNorm(config.n_embd, config.layer_norm_epsilon),
+            }
+        )
         self.value_head = nn.Linear(config.n_embd, 1)
         _fill(self, seed, dtype)
 
@@ -285,8 +289,16 @@ class GPT(nn.Module):
         shape = completions.shape
         return logits.view(*shape, -1), values.view(shape)
 
-    def evaluate(self, prompts, completions, mask=None, prompt_mask=None,
-                 temperature=1.0, top_k=None, top_p=1.0):
+    def evaluate(
+        self,
+        prompts,
+        completions,
+        mask=None,
+        prompt_mask=None,
+        temperature=1.0,
+        top_k=None,
+        top_p=1.0,
+    ):
         """Log-probabilities, entropies and values along completions.
 
         Args:
@@ -297,13 +309,16 @@ class GPT(nn.Module):
         Returns: logprobs, entropies (nats) and values, each (B, T), 0 where
             the mask is 0.
         """
-        features, index = self._states(
-            prompts, completions, mask, prompt_mask
-        )
+        features, index = self._states(prompts, completions, mask, prompt_mask)
         values = self.value_head(features)[:, 0]
         scores = token_scores(
-            self._logits, features, pack(completions.reshape(-1), index),
-            completions.numel() * self.vocab_size, temperature, top_k, top_p,
+            self._logits,
+            features,
+            pack(completions.reshape(-1), index),
+            completions.numel() * self.vocab_size,
+            temperature,
+            top_k,
+            top_p,
         )
         return tuple(
             unpack(flat, index, completions.numel()).view(completions.shape)
@@ -316,8 +331,13 @@ class GPT(nn.Module):
         last, prefix, lengths = self._prefix(prompts, prompt_mask)
         # Read at every step: copied once into an order that is read fast.
         prefix = [(k.contiguous(), v.contiguous(), s) for k, v, s in prefix]
-        shape = (len(prompts), self.config.n_head, group_size, max_length,
-                 self.config.n_embd // self.config.n_head)
+        shape = (
+            len(prompts),
+            self.config.n_head,
+            group_size,
+            max_length,
+            self.config.n_embd // self.config.n_head,
+        )
         own = [(last.new_empty(shape), last.new_empty(shape)) for _ in prefix]
         logits = self._logits(last).repeat_interleave(group_size, dim=0)
         positions = lengths.repeat_interleave(group_size)
@@ -367,8 +387,7 @@ class GPT(nn.Module):
         if mask is not None and not bool((mask > 0).all()):
             index = (mask[:, 1:] > 0).flatten().nonzero()[:, 0]
         rest, _ = self._read(
-            completions[:, :-1], lengths[:, None] + steps, index=index,
-            prefix=prefix,
+            completions[:, :-1], lengths[:, None] + steps, index=index, prefix=prefix
         )
         if index is None:
             rest = rest.view(batch, length - 1, -1)
@@ -398,18 +417,18 @@ class GPT(nn.Module):
         memory = []
         for i, block in enumerate(here["h"]):
             before = None if prefix is None else prefix[i]
-            x = block(x, attend=partial(
-                self._attend, before, causal & seen, index, (batch, length),
-                memory,
-            ))
+            x = block(
+                x,
+                attend=partial(
+                    self._attend, before, causal & seen, index, (batch, length), memory
+                ),
+            )
         return here["ln_f"](x), memory
 
     def _attend(self, prefix, seen, index, shape, memory, qkv):
         """Attention of a whole pass; `memory` gets the block's of a prompt."""
         qkv = unpack(qkv, index, shape[0] * shape[1])
-        queries, keys, values = split_heads(
-            qkv.view(*shape, 3, -1), self.config.n_head
-        )
+        queries, keys, values = split_heads(qkv.view(*shape, 3, -1), self.config.n_head)
         if prefix is None:  # a prompt, whose memory the completions read
             memory.append((keys, values))
         else:
@@ -438,20 +457,28 @@ class BERT(nn.Module):
         super().__init__()
         self.config, self.vocab_size = config, config.vocab_size
         width, positions = config.hidden_size, config.max_position_embeddings
-        self.bert = nn.ModuleDict({
-            "embeddings": nn.ModuleDict({
-                "word_embeddings": nn.Embedding(config.vocab_size, width),
-                "position_embeddings": nn.Embedding(positions, width),
-                "token_type_embeddings": nn.Embedding(
-                    config.type_vocab_size, width
+        self.bert = nn.ModuleDict(
+            {
+                "embeddings": nn.ModuleDict(
+                    {
+                        "word_embeddings": nn.Embedding(config.vocab_size, width),
+                        "position_embeddings": nn.Embedding(positions, width),
+                        "token_type_embeddings": nn.Embedding(
+                            config.type_vocab_size, width
+                        ),
+                        "LayerNorm": nn.LayerNorm(width, config.layer_norm_eps),
+                    }
                 ),
-                "LayerNorm": nn.LayerNorm(width, config.layer_norm_eps),
-            }),
-            "encoder": nn.ModuleDict({"layer": nn.ModuleList(
-                _encoder_block(config)
-                for _ in range(config.num_hidden_layers)
-            )}),
-        })
+                "encoder": nn.ModuleDict(
+                    {
+                        "layer": nn.ModuleList(
+                            _encoder_block(config)
+                            for _ in range(config.num_hidden_layers)
+                        )
+                    }
+                ),
+            }
+        )
         if config.head == "masked":
             head = nn.ModuleDict({"transform": _dense_norm(width, config)})
             head.bias = nn.Parameter(torch.empty(config.vocab_size))
@@ -459,9 +486,7 @@ class BERT(nn.Module):
         else:
             self.classifier = nn.Linear(width, config.num_labels)
         if config.head == "sequence":
-            self.bert["pooler"] = nn.ModuleDict(
-                {"dense": nn.Linear(width, width)}
-            )
+            self.bert["pooler"] = nn.ModuleDict({"dense": nn.Linear(width, width)})
         _fill(self, seed, dtype)
 
     def forward(self, ids, attention_mask=None, token_type_ids=None):
@@ -542,25 +567,33 @@ class BERT(nn.Module):
 def _encoder_block(config):
     """The layers of one block of BERT, nested as their names are."""
     width, inner = config.hidden_size, config.intermediate_size
-    return nn.ModuleDict({
-        "attention": nn.ModuleDict({
-            "self": nn.ModuleDict({
-                name: nn.Linear(width, width)
-                for name in ("query", "key", "value")
-            }),
-            "output": _dense_norm(width, config),
-        }),
-        "intermediate": nn.ModuleDict({"dense": nn.Linear(width, inner)}),
-        "output": _dense_norm(inner, config),
-    })
+    return nn.ModuleDict(
+        {
+            "attention": nn.ModuleDict(
+                {
+                    "self": nn.ModuleDict(
+                        {
+                            name: nn.Linear(width, width)
+                            for name in ("query", "key", "value")
+                        }
+                    ),
+                    "output": _dense_norm(width, config),
+                }
+            ),
+            "intermediate": nn.ModuleDict({"dense": nn.Linear(width, inner)}),
+            "output": _dense_norm(inner, config),
+        }
+    )
 
 
 def _dense_norm(inputs, config):
     width = config.hidden_size
-    return nn.ModuleDict({
-        "dense": nn.Linear(inputs, width),
-        "LayerNorm": nn.LayerNorm(width, config.layer_norm_eps),
-    })
+    return nn.ModuleDict(
+        {
+            "dense": nn.Linear(inputs, width),
+            "LayerNorm": nn.LayerNorm(width, config.layer_norm_eps),
+        }
+    )
 
 
 def _encode(block, x, attend):
@@ -569,9 +602,9 @@ def _encode(block, x, attend):
     x (M, D); `attend` maps queries, keys, values (M, 3D) to (M, D).
     """
     here = block["attention"]
-    qkv = torch.cat([
-        here["self"][name](x) for name in ("query", "key", "value")
-    ], dim=-1)
+    qkv = torch.cat(
+        [here["self"][name](x) for name in ("query", "key", "value")], dim=-1
+    )
     x = _add_norm(here["output"], attend(qkv), x)
     hidden = functional.gelu(block["intermediate"]["dense"](x))
     return _add_norm(block["output"], hidden, x)
@@ -627,16 +660,12 @@ def _check_positions(config, length):
 
 def _check_dtype(dtype):
     if dtype not in ("float32", "float64"):
-        raise ValueError(
-            f'dtype: expected "float32" or "float64", got {dtype!r}'
-        )
+        raise ValueError(f'dtype: expected "float32" or "float64", got {dtype!r}')
 
 
 def _check(vocab_size, embedding_dim, hidden_dim, dtype):
     if min(vocab_size, embedding_dim, hidden_dim) < 1:
-        raise ValueError(
-            "vocab_size, embedding_dim, hidden_dim: expected at least 1"
-        )
+        raise ValueError("vocab_size, embedding_dim, hidden_dim: expected at least 1")
     _check_dtype(dtype)
 
 

@@ -40,9 +40,7 @@ def policy_loss(algorithm, logprobs, old, adv, mask, limit, ref=None):
         ref: (B, T) float, nats, of the reference; with a pull.
     Returns: scalar; dict of "clipped", with a ratio, and "kl", with a pull.
     """
-    gain, metrics = surrogate(
-        algorithm.surrogate, logprobs, old, adv, mask
-    )
+    gain, metrics = surrogate(algorithm.surrogate, logprobs, old, adv, mask)
     if algorithm.pull is not None:
         kl = kl_estimate(algorithm.pull, logprobs, ref)
         metrics["kl"] = (kl * mask).sum() / mask.sum()
@@ -106,6 +104,4 @@ def value_term(record, values, old_values, targets, mask):
     """
     if record.value_clip is None:
         return value_loss(values, targets, mask)
-    return clipped_value_loss(
-        values, old_values, targets, mask, record.value_clip
-    )
+    return clipped_value_loss(values, old_values, targets, mask, record.value_clip)

@@ -27,23 +27,19 @@ class RewardModelTrainer(preferences.RewardModelTrainer, SupervisedTrainer):
     through."""
 
     def _loss(self, prompts, texts, mask, prompt_mask):
-        chosen, rejected = _pairs(sequence_scores(
-            self.model, prompts, texts, mask, self.level, prompt_mask
-        ))
+        chosen, rejected = _pairs(
+            sequence_scores(self.model, prompts, texts, mask, self.level, prompt_mask)
+        )
         loss = bradley_terry_loss(chosen, rejected)
         return loss, _lead(chosen, rejected)
 
 
-class ProcessRewardTrainer(
-    preferences.ProcessRewardTrainer, SupervisedTrainer
-):
+class ProcessRewardTrainer(preferences.ProcessRewardTrainer, SupervisedTrainer):
     """That of `core.trainers.preferences`, with what a gradient passes
     through."""
 
     def _loss(self, prompts, completions, mask, prompt_mask, labels):
-        scores = token_scores(
-            self.model, prompts, completions, mask, prompt_mask
-        )
+        scores = token_scores(self.model, prompts, completions, mask, prompt_mask)
         right = ((scores > 0) == (labels > 0.5)).to(mask)
         share = (right * mask).sum() / mask.sum()
         return process_reward_loss(scores, labels, mask), {"accuracy": share}
@@ -56,12 +52,8 @@ class DPOTrainer(preferences.DPOTrainer, SupervisedTrainer):
     def _loss(self, *texts):
         chosen, rejected = _pairs(_logprobs(self.model, *texts))
         with torch.no_grad():
-            ref_chosen, ref_rejected = _pairs(
-                _logprobs(self.reference, *texts)
-            )
-        loss = self._objective(
-            (chosen, rejected, ref_chosen, ref_rejected), texts
-        )
+            ref_chosen, ref_rejected = _pairs(_logprobs(self.reference, *texts))
+        loss = self._objective((chosen, rejected, ref_chosen, ref_rejected), texts)
         metrics = _lead(
             implicit_rewards(chosen, ref_chosen, self.beta),
             implicit_rewards(rejected, ref_rejected, self.beta),

@@ -79,8 +79,7 @@ def implicit_rewards(logprobs, ref_logprobs, beta):
     return beta * (logprobs - ref_logprobs)
 
 
-def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta,
-             label_smoothing=0.0):
+def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta, label_smoothing=0.0):
     """Direct preference optimisation: a reward model that is the policy.
 
     -(1/B) Σ_b [(1 - ε) log σ(β h) + ε log σ(-β h)],
@@ -103,8 +102,7 @@ def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta,
     _positive_beta(beta)
     if not 0 <= label_smoothing < 0.5:
         raise ValueError(
-            "label_smoothing: expected a number in [0, 0.5), "
-            f"got {label_smoothing}"
+            f"label_smoothing: expected a number in [0, 0.5), got {label_smoothing}"
         )
     z = beta * _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected)
     right, wrong = logsigmoid(z), logsigmoid(-z)
@@ -135,8 +133,9 @@ def ipo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
     return ((gap - 1 / (2 * beta)) ** 2).mean()
 
 
-def tdpo_loss(chosen, rejected, ref_chosen, ref_rejected, kl_chosen,
-              kl_rejected, beta, alpha):
+def tdpo_loss(
+    chosen, rejected, ref_chosen, ref_rejected, kl_chosen, kl_rejected, beta, alpha
+):
     """Token-level DPO (TDPO2): DPO that also weighs how far each text drifts.
 
     -(1/B) Σ_b log σ(β [h - α (KL_rejected - sg(KL_chosen))]),
@@ -162,16 +161,16 @@ def tdpo_loss(chosen, rejected, ref_chosen, ref_rejected, kl_chosen,
     if not alpha >= 0:
         raise ValueError(f"alpha: expected at least 0, got {alpha}")
     gap = _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected)
-    _one_per_pair(
-        chosen=chosen, kl_chosen=kl_chosen, kl_rejected=kl_rejected
-    )
+    _one_per_pair(chosen=chosen, kl_chosen=kl_chosen, kl_rejected=kl_rejected)
     drift = kl_rejected - kl_chosen.detach()
     return -logsigmoid(beta * (gap - alpha * drift)).mean()
 
 
 def _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected):
     _one_per_pair(
-        chosen=chosen, rejected=rejected, ref_chosen=ref_chosen,
+        chosen=chosen,
+        rejected=rejected,
+        ref_chosen=ref_chosen,
         ref_rejected=ref_rejected,
     )
     return (chosen - ref_chosen) - (rejected - ref_rejected)

@@ -58,8 +58,7 @@ def token_scores(model, prompts, completions, mask, prompt_mask=None):
     return torch.where(mask > 0, values[:, 1:], 0)
 
 
-def sequence_scores(model, prompts, completions, mask, level,
-                    prompt_mask=None):
+def sequence_scores(model, prompts, completions, mask, level, prompt_mask=None):
     """One score a text, of its tokens' scores.
 
     Args:
@@ -97,10 +96,17 @@ def learned_reward(model, level):
     @torch.no_grad()
     def reward(completions, mask, targets):
         device = model.embedding.weight.device
-        scores = token_scores(model, *(
-            torch.as_tensor(a, device=device)
-            for a in (targets, completions, mask)
-        )).cpu().numpy()
+        scores = (
+            token_scores(
+                model,
+                *(
+                    torch.as_tensor(a, device=device)
+                    for a in (targets, completions, mask)
+                ),
+            )
+            .cpu()
+            .numpy()
+        )
         if level == "token":
             return scores
         last = np.sum(mask, axis=1).astype(int) - 1

@@ -18,9 +18,20 @@ _KEPT_SHARE = 0.75  # the batch shrinks when so few of its rows go on
 
 
 @torch.inference_mode()
-def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
-           temperature=1.0, top_k=None, top_p=1.0, group_size=1,
-           prompt_mask=None, seed=None):
+def sample(
+    policy,
+    prompts,
+    max_length,
+    noise=None,
+    eos_id=None,
+    pad_id=0,
+    temperature=1.0,
+    top_k=None,
+    top_p=1.0,
+    group_size=1,
+    prompt_mask=None,
+    seed=None,
+):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
     argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so
@@ -48,8 +59,16 @@ def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
     batch = check_arguments(
-        policy, prompts, max_length, noise, temperature, top_k, top_p,
-        group_size, prompt_mask, seed,
+        policy,
+        prompts,
+        max_length,
+        noise,
+        temperature,
+        top_k,
+        top_p,
+        group_size,
+        prompt_mask,
+        seed,
     )
     weight = policy.embedding.weight
     tensor = partial(torch.as_tensor, device=weight.device)
@@ -84,13 +103,10 @@ def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
                 state = policy.keep(state, going)
                 rows, tokens, done = rows[going], tokens[going], done[going]
         logits, state = policy.step(tokens, state)
-    return finished(
-        completions.cpu().numpy(), logprobs.cpu().numpy(), eos_id, pad_id
-    )
+    return finished(completions.cpu().numpy(), logprobs.cpu().numpy(), eos_id, pad_id)
 
 
-def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1,
-            epsilon=None):
+def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1, epsilon=None):
     """Answer prompts of an environment and collect the rewards.
 
     Args:
@@ -111,15 +127,25 @@ def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1,
         noise = gumbel_noise(rng, (*shape, env.vocab_size), epsilon)
     prompt_mask = None if env.prompt_mask is None else env.prompt_mask[rows]
     completions, logprobs, mask = sample(
-        policy, env.prompts[rows], env.max_length, noise, env.eos_id,
-        env.pad_id, temperature, group_size=group_size,
+        policy,
+        env.prompts[rows],
+        env.max_length,
+        noise,
+        env.eos_id,
+        env.pad_id,
+        temperature,
+        group_size=group_size,
         prompt_mask=prompt_mask,
     )
     rows = rows.repeat(group_size)
     return Rollout(
-        env.prompts[rows], completions, mask, logprobs,
+        env.prompts[rows],
+        completions,
+        mask,
+        logprobs,
         env.rewards(completions, mask, rows),
-        env.terminated(completions, mask), rows,
+        env.terminated(completions, mask),
+        rows,
         None if env.prompt_mask is None else env.prompt_mask[rows],
     )
 
@@ -133,7 +159,6 @@ def _draw(scores, noise, generator):
     # The distribution function inverted: one random number a row, not V.
     total = scores.exp().cumsum(dim=-1)
     share = 1 - torch.rand(
-        len(scores), 1, generator=generator, device=scores.device,
-        dtype=scores.dtype,
+        len(scores), 1, generator=generator, device=scores.device, dtype=scores.dtype
     )  # in (0, 1]: a token of probability 0 is never reached
     return torch.searchsorted(total, share * total[:, -1:])[:, 0]

@@ -8,11 +8,7 @@ import torch
 
 from core.advantages import unwrapped
 from core.pt import checkpoints
-from core.pt.losses import (
-    entropy_loss,
-    importance_weights,
-    token_cross_entropy,
-)
+from core.pt.losses import entropy_loss, importance_weights, token_cross_entropy
 from core.pt.objective import kl_estimate, policy_loss, value_term
 from core.pt.rollout import rollout
 from core.trainers import policy_gradient, supervised
@@ -94,10 +90,15 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         """log π_ref of a batch's tokens, (B, T) NumPy; None without it."""
         if self.reference is None:
             return None
-        return self.reference.evaluate(
-            *map(self._tensor, (batch.prompts, batch.completions, batch.mask)),
-            self._padding(batch.prompt_mask), self.config.temperature,
-        )[0].cpu().numpy()
+        return (
+            self.reference.evaluate(
+                *map(self._tensor, (batch.prompts, batch.completions, batch.mask)),
+                self._padding(batch.prompt_mask),
+                self.config.temperature,
+            )[0]
+            .cpu()
+            .numpy()
+        )
 
     @torch.no_grad()
     def _baseline(self, prompts):
@@ -114,7 +115,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
             ones = torch.ones_like(self._tensor(batch.mask))
             ids.append(torch.cat([padding, ones], dim=1))
         values = self.policy(*ids)[1]
-        return values[:, prompts.shape[1] - 1:].cpu().numpy()
+        return values[:, prompts.shape[1] - 1 :].cpu().numpy()
 
     def _estimate(self, logprobs, ref):
         """The pull's KL(π‖π_ref) at each token, (B, T) NumPy."""
@@ -135,11 +136,24 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         tensors = {name: self._tensor(a) for name, a in arrays.items()}
         return clipped_gradients(
             lambda: self.loss(**tensors, alpha=alpha, reused=reused),
-            self.optimizers, self.config.max_grad_norm,
+            self.optimizers,
+            self.config.max_grad_norm,
         )
 
-    def loss(self, prompts, completions, mask, old, adv, alpha, reused,
-             ref=None, targets=None, predicted=None, prompt_mask=None):
+    def loss(
+        self,
+        prompts,
+        completions,
+        mask,
+        old,
+        adv,
+        alpha,
+        reused,
+        ref=None,
+        targets=None,
+        predicted=None,
+        prompt_mask=None,
+    ):
         """The loss of a batch and its metrics; `arrays` has the shapes."""
         algorithm, metrics = self.config.algorithm, {}
         logprobs, entropies, values = self.policy.evaluate(
@@ -191,10 +205,9 @@ class SupervisedTrainer(supervised.SupervisedTrainer):
 
     def _gradients(self, *batch):
         """Clipped gradients, their norms before, and metrics."""
+
         def loss_of():
             loss, metrics = self._loss(*batch)
             return loss, {"loss": loss} | metrics
 
-        return clipped_gradients(
-            loss_of, self.optimizers, self.config.max_grad_norm
-        )
+        return clipped_gradients(loss_of, self.optimizers, self.config.max_grad_norm)

@@ -34,9 +34,9 @@ def set_weights(model, arrays):
         arrays: dict as `get_weights` returns, of either framework.
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
-    weights.check_names(arrays, {
-        n: _turned(v, v.numpy()).shape for n, v in _named(model)
-    })
+    weights.check_names(
+        arrays, {n: _turned(v, v.numpy()).shape for n, v in _named(model)}
+    )
     for name, variable in _named(model):
         variable.assign(_turned(variable, arrays[name]))
 
@@ -69,8 +69,7 @@ def get_moments(optimizer, model):
     """
     moments = {}
     for name, variable in _named(model):
-        for key, slots in (("first", optimizer.first),
-                           ("second", optimizer.second)):
+        for key, slots in (("first", optimizer.first), ("second", optimizer.second)):
             value = slots[variable.path].numpy()
             moments[f"{key}.{name}"] = _turned(variable, value).copy()
     return moments
@@ -81,25 +80,24 @@ def set_moments(optimizer, model, moments, steps):
 
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
-    weights.check_names(moments, {
-        f"{key}.{name}": _turned(variable, variable.numpy()).shape
-        for name, variable in _named(model) for key in ("first", "second")
-    })
+    weights.check_names(
+        moments,
+        {
+            f"{key}.{name}": _turned(variable, variable.numpy()).shape
+            for name, variable in _named(model)
+            for key in ("first", "second")
+        },
+    )
     optimizer.iterations.assign(steps)
     for name, variable in _named(model):
-        for key, slots in (("first", optimizer.first),
-                           ("second", optimizer.second)):
-            slots[variable.path].assign(
-                _turned(variable, moments[f"{key}.{name}"])
-            )
+        for key, slots in (("first", optimizer.first), ("second", optimizer.second)):
+            slots[variable.path].assign(_turned(variable, moments[f"{key}.{name}"]))
 
 
 def _named(module, prefix=""):
     """PyTorch's name and the variable of everything that is trained."""
     if isinstance(module, (list, dict)):
-        parts = module.items() if isinstance(module, dict) else enumerate(
-            module
-        )
+        parts = module.items() if isinstance(module, dict) else enumerate(module)
     else:
         parts = [(k, v) for k, v in vars(module).items() if k[0] != "_"]
     for key, part in parts:

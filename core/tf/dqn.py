@@ -21,7 +21,7 @@ class DQNTrainer(dqn.DQNTrainer):
         """Q(s_0 .. s_T, ·) as NumPy, (B, T + 1, V)."""
         read = self._read if network is self.policy else self._read_target
         logits = read(tensor_like(inputs, network))
-        return logits[:, -self.env.max_length - 1:].numpy()
+        return logits[:, -self.env.max_length - 1 :].numpy()
 
     @tf.function
     def _read(self, inputs):
@@ -38,12 +38,11 @@ class DQNTrainer(dqn.DQNTrainer):
     @tf.function
     def _compiled(self, *tensors):
         return clipped_gradients(
-            lambda: self._loss(*tensors), self.optimizers,
-            self.config.max_grad_norm,
+            lambda: self._loss(*tensors), self.optimizers, self.config.max_grad_norm
         )
 
     def _loss(self, inputs, completions, targets, mask):
-        q = self.policy(inputs)[0][:, -self.env.max_length - 1:-1]
+        q = self.policy(inputs)[0][:, -self.env.max_length - 1 : -1]
         loss = q_loss(q, completions, targets, mask)
         best = tf.reduce_sum(tf.reduce_max(q, axis=-1) * mask)
         return loss, {"loss": loss, "q": best / tf.reduce_sum(mask)}

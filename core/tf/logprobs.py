@@ -78,8 +78,9 @@ def entropy(logits):
     return -tf.reduce_sum(tf.exp(logprobs) * logprobs, axis=-1)
 
 
-def token_scores(logits_of, features, tokens, size, temperature=1.0,
-                 top_k=None, top_p=1.0):
+def token_scores(
+    logits_of, features, tokens, size, temperature=1.0, top_k=None, top_p=1.0
+):
     """Log-probabilities of tokens and entropies, a chunk of logits at a time.
 
     All logits (M, V) of a large vocabulary would take more memory than the
@@ -96,9 +97,7 @@ def token_scores(logits_of, features, tokens, size, temperature=1.0,
     chunks = max(1, math.ceil(size / LOGITS_AT_ONCE))
 
     def score(features, tokens):
-        logits = sampling_logits(
-            logits_of(features), temperature, top_k, top_p
-        )
+        logits = sampling_logits(logits_of(features), temperature, top_k, top_p)
         return token_logprobs(logits, tokens), entropy(logits)
 
     rows = -(-tf.shape(tokens)[0] // chunks)  # M is known when it runs
@@ -120,9 +119,7 @@ def kl_exact(logits, ref_logits):
     """
     logprobs = tf.nn.log_softmax(logits, axis=-1)
     ref_logprobs = tf.nn.log_softmax(ref_logits, axis=-1)
-    return tf.reduce_sum(
-        tf.exp(logprobs) * (logprobs - ref_logprobs), axis=-1
-    )
+    return tf.reduce_sum(tf.exp(logprobs) * (logprobs - ref_logprobs), axis=-1)
 
 
 def kl_k1(logprobs, ref_logprobs):

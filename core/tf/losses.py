@@ -48,9 +48,7 @@ def importance_weights(logprobs, old_logprobs, mask):
     Source: Precup, Sutton, Singh 2000.
     """
     _same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
-    log_ratio = tf.reduce_sum(
-        (logprobs - old_logprobs) * mask, axis=1, keepdims=True
-    )
+    log_ratio = tf.reduce_sum((logprobs - old_logprobs) * mask, axis=1, keepdims=True)
     return tf.stop_gradient(tf.exp(log_ratio))
 
 
@@ -163,8 +161,7 @@ def clipped_surrogate(ratio, advantages, clip_low, clip_high):
     return tf.minimum(ratio * advantages, clipped * advantages)
 
 
-def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low,
-                             clip_high):
+def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low, clip_high):
     """Per-token CISPO objective, to maximise.
 
     sg(clip(ρ, 1 - clip_low, 1 + clip_high)) A log π(y_t), sg a constant: the
@@ -238,9 +235,7 @@ def clipped_value_loss(values, old_values, returns, mask, clip):
     Source: Dhariwal et al. 2017, OpenAI Baselines, ppo2; Huang et al. 2022,
         "The 37 Implementation Details of Proximal Policy Optimization".
     """
-    _same_shape(
-        values=values, old_values=old_values, returns=returns, mask=mask
-    )
+    _same_shape(values=values, old_values=old_values, returns=returns, mask=mask)
     _bounds(clip=clip)
     near = old_values + tf.clip_by_value(values - old_values, -clip, clip)
     squares = tf.maximum((values - returns) ** 2, (near - returns) ** 2)

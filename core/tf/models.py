@@ -26,12 +26,7 @@ from core.tf.attention import (
 )
 from core.tf.checkpoints import get_weights, set_weights
 from core.tf.layers import Block, Embedding, LayerNorm, Linear
-from core.tf.logprobs import (
-    entropy,
-    sampling_logits,
-    token_logprobs,
-    token_scores,
-)
+from core.tf.logprobs import entropy, sampling_logits, token_logprobs, token_scores
 from core.weights import initial_weights
 
 
@@ -49,9 +44,7 @@ class Policy(keras.Model):
         _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__(dtype=dtype)
         self.vocab_size = vocab_size
-        self.embedding = keras.layers.Embedding(
-            vocab_size, embedding_dim, dtype=dtype
-        )
+        self.embedding = keras.layers.Embedding(vocab_size, embedding_dim, dtype=dtype)
         self.lstm = _lstm(hidden_dim, dtype)
         self.policy_head = keras.layers.Dense(vocab_size, dtype=dtype)
         self.value_head = keras.layers.Dense(1, dtype=dtype)
@@ -85,8 +78,16 @@ class Policy(keras.Model):
         first = prompts.shape[1] - 1  # the last prompt token chooses token 0
         return logits[:, first:], values[:, first:]
 
-    def evaluate(self, prompts, completions, mask=None, prompt_mask=None,
-                 temperature=1.0, top_k=None, top_p=1.0):
+    def evaluate(
+        self,
+        prompts,
+        completions,
+        mask=None,
+        prompt_mask=None,
+        temperature=1.0,
+        top_k=None,
+        top_p=1.0,
+    ):
         """Log-probabilities, entropies and values along completions.
 
         Args:
@@ -111,8 +112,9 @@ class LSTMPolicy(Policy):
         dtype: "float32" or "float64".
     """
 
-    def __init__(self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0,
-                 dtype="float32"):
+    def __init__(
+        self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0, dtype="float32"
+    ):
         super().__init__(vocab_size, embedding_dim, hidden_dim, seed, dtype)
 
     def features(self, ids):
@@ -151,8 +153,9 @@ class LSTMAttentionPolicy(Policy):
         dtype: "float32" or "float64".
     """
 
-    def __init__(self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0,
-                 dtype="float32"):
+    def __init__(
+        self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0, dtype="float32"
+    ):
         super().__init__(vocab_size, embedding_dim, hidden_dim, seed, dtype)
 
     def features(self, ids):
@@ -170,9 +173,7 @@ class LSTMAttentionPolicy(Policy):
         # The memory has its final size from the start: no growing copies.
         memory = tf.pad(hidden, ((0, 0), (0, max_length), (0, 0)))
         length = tf.constant(length)
-        return self._read(hidden[:, -1:], memory, length), (
-            state, memory, length
-        )
+        return self._read(hidden[:, -1:], memory, length), (state, memory, length)
 
     def step(self, tokens, state):
         """Read one token (B,): logits of the next (B, V) and the new state."""
@@ -181,7 +182,9 @@ class LSTMAttentionPolicy(Policy):
         here = tf.range(memory.shape[1])[None, :, None] == length
         memory = tf.where(here, hidden[:, None], memory)
         return self._read(hidden[:, None], memory, length + 1), (
-            state, memory, length + 1
+            state,
+            memory,
+            length + 1,
         )
 
     def keep(self, state, rows):
@@ -208,14 +211,13 @@ class BaselineNetwork(keras.Model):
     Source: document 001 §4.2; Williams 1992.
     """
 
-    def __init__(self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0,
-                 dtype="float32"):
+    def __init__(
+        self, vocab_size, embedding_dim=32, hidden_dim=64, seed=0, dtype="float32"
+    ):
         _check(vocab_size, embedding_dim, hidden_dim, dtype)
         super().__init__(dtype=dtype)
         self.vocab_size = vocab_size
-        self.embedding = keras.layers.Embedding(
-            vocab_size, embedding_dim, dtype=dtype
-        )
+        self.embedding = keras.layers.Embedding(vocab_size, embedding_dim, dtype=dtype)
         self.lstm = _lstm(hidden_dim, dtype)
         self.value_head = keras.layers.Dense(1, dtype=dtype)
         _fill(self, seed)
@@ -278,9 +280,7 @@ class GPT(keras.Model):
             seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
         features, _ = self._read(ids, positions, seen)
         logits, values = self._logits(features), self.value_head(features)
-        return (
-            tf.reshape(logits, (*ids.shape, -1)), tf.reshape(values, ids.shape)
-        )
+        return (tf.reshape(logits, (*ids.shape, -1)), tf.reshape(values, ids.shape))
 
     def score(self, prompts, completions, prompt_mask=None):
         """Logits and values of the states in which completions were chosen.
@@ -298,8 +298,16 @@ class GPT(keras.Model):
         shape = completions.shape
         return tf.reshape(logits, (*shape, -1)), tf.reshape(values, shape)
 
-    def evaluate(self, prompts, completions, mask=None, prompt_mask=None,
-                 temperature=1.0, top_k=None, top_p=1.0):
+    def evaluate(
+        self,
+        prompts,
+        completions,
+        mask=None,
+        prompt_mask=None,
+        temperature=1.0,
+        top_k=None,
+        top_p=1.0,
+    ):
         """Log-probabilities, entropies and values along completions.
 
         Args:
@@ -310,15 +318,17 @@ class GPT(keras.Model):
         Returns: logprobs, entropies (nats) and values, each (B, T), 0 where
             the mask is 0.
         """
-        features, index = self._states(
-            prompts, completions, mask, prompt_mask
-        )
+        features, index = self._states(prompts, completions, mask, prompt_mask)
         values = self.value_head(features)[:, 0]
         n = math.prod(completions.shape)
         scores = token_scores(
-            self._logits, features,
+            self._logits,
+            features,
             pack(tf.reshape(completions, (-1,)), index),
-            n * self.vocab_size, temperature, top_k, top_p,
+            n * self.vocab_size,
+            temperature,
+            top_k,
+            top_p,
         )
         return tuple(
             tf.reshape(unpack(flat, index, n), completions.shape)
@@ -329,8 +339,13 @@ class GPT(keras.Model):
         """Read the prompts (N, P): logits of token 0 (B, V) and the cache."""
         _check_positions(self.config, prompts.shape[1] + max_length)
         last, prefix, lengths = self._prefix(prompts, prompt_mask)
-        shape = (prompts.shape[0], self.config.n_head, group_size, max_length,
-                 self.config.n_embd // self.config.n_head)
+        shape = (
+            prompts.shape[0],
+            self.config.n_head,
+            group_size,
+            max_length,
+            self.config.n_embd // self.config.n_head,
+        )
         empty = tf.zeros(shape, last.dtype)
         own = [(empty, empty) for _ in prefix]
         logits = tf.repeat(self._logits(last), group_size, axis=0)
@@ -342,9 +357,7 @@ class GPT(keras.Model):
         here, own = self.transformer, []
         x = here["wte"](tokens) + here["wpe"](state.positions)  # (B, D)
         for block, *memory in zip(here["h"], state.prefix, state.own):
-            x = block(x, attend=partial(
-                self._attend_cache, *memory, state.used, own
-            ))
+            x = block(x, attend=partial(self._attend_cache, *memory, state.used, own))
         state = Cache(state.prefix, own, state.positions + 1, state.used + 1)
         return self._logits(here["ln_f"](x)), state
 
@@ -359,9 +372,9 @@ class GPT(keras.Model):
         ]
         own = [
             tuple(
-                tf.gather(
-                    tf.gather(x, prompts), members, axis=2, batch_dims=1
-                )[:, :, None]
+                tf.gather(tf.gather(x, prompts), members, axis=2, batch_dims=1)[
+                    :, :, None
+                ]
                 for x in memory
             )
             for memory in state.own
@@ -388,8 +401,7 @@ class GPT(keras.Model):
         if mask is not None:
             index = tf.where(tf.reshape(mask[:, 1:] > 0, (-1,)))[:, 0]
         rest, _ = self._read(
-            completions[:, :-1], lengths[:, None] + steps, index=index,
-            prefix=prefix,
+            completions[:, :-1], lengths[:, None] + steps, index=index, prefix=prefix
         )
         if index is None:
             rest = tf.reshape(rest, (batch, length - 1, -1))
@@ -422,10 +434,12 @@ class GPT(keras.Model):
         memory = []
         for i, block in enumerate(here["h"]):
             before = None if prefix is None else prefix[i]
-            x = block(x, attend=partial(
-                self._attend, before, causal & seen, index, (batch, length),
-                memory,
-            ))
+            x = block(
+                x,
+                attend=partial(
+                    self._attend, before, causal & seen, index, (batch, length), memory
+                ),
+            )
         return here["ln_f"](x), memory
 
     def _attend(self, prefix, seen, index, shape, memory, qkv):
@@ -475,16 +489,21 @@ class BERT(keras.Model):
                 ),
                 "LayerNorm": LayerNorm(width, config.layer_norm_eps, dtype),
             },
-            "encoder": {"layer": [
-                _encoder_block(config, dtype)
-                for _ in range(config.num_hidden_layers)
-            ]},
+            "encoder": {
+                "layer": [
+                    _encoder_block(config, dtype)
+                    for _ in range(config.num_hidden_layers)
+                ]
+            },
         }
         if config.head == "masked":
             bias = self.add_weight(shape=(config.vocab_size,), name="bias")
-            self.cls = {"predictions": {
-                "transform": _dense_norm(width, config, dtype), "bias": bias
-            }}
+            self.cls = {
+                "predictions": {
+                    "transform": _dense_norm(width, config, dtype),
+                    "bias": bias,
+                }
+            }
         else:
             self.classifier = Linear(width, config.num_labels, dtype)
         if config.head == "sequence":
@@ -532,9 +551,7 @@ class BERT(keras.Model):
             + here["position_embeddings"](positions)
             + here["token_type_embeddings"](types)
         )  # (B, L, D)
-        x = tf.reshape(
-            here["LayerNorm"](x), (-1, self.config.hidden_size)
-        )
+        x = tf.reshape(here["LayerNorm"](x), (-1, self.config.hidden_size))
         attend = partial(self._attend, seen, ids.shape)
         for block in self.bert["encoder"]["layer"]:
             x = _encode(block, x, attend)
@@ -543,9 +560,7 @@ class BERT(keras.Model):
     def _attend(self, seen, shape, qkv):
         """Queries, keys, values (B L, 3D) to what they mix (B L, D)."""
         qkv = tf.reshape(qkv, (*shape, 3, self.config.hidden_size))
-        queries, keys, values = split_heads(
-            qkv, self.config.num_attention_heads
-        )
+        queries, keys, values = split_heads(qkv, self.config.num_attention_heads)
         return merge_heads(attention(queries, keys, values, seen))
 
     def _classify(self, features, seen):
@@ -572,8 +587,7 @@ def _encoder_block(config, dtype):
     return {
         "attention": {
             "self": {
-                name: Linear(width, width, dtype)
-                for name in ("query", "key", "value")
+                name: Linear(width, width, dtype) for name in ("query", "key", "value")
             },
             "output": _dense_norm(width, config, dtype),
         },
@@ -596,9 +610,9 @@ def _encode(block, x, attend):
     x (M, D); `attend` maps queries, keys, values (M, 3D) to (M, D).
     """
     here = block["attention"]
-    qkv = tf.concat([
-        here["self"][name](x) for name in ("query", "key", "value")
-    ], axis=-1)
+    qkv = tf.concat(
+        [here["self"][name](x) for name in ("query", "key", "value")], axis=-1
+    )
     x = _add_norm(here["output"], attend(qkv), x)
     hidden = _gelu(block["intermediate"]["dense"](x))
     return _add_norm(block["output"], hidden, x)
@@ -659,16 +673,12 @@ def _check_positions(config, length):
 
 def _check_dtype(dtype):
     if dtype not in ("float32", "float64"):
-        raise ValueError(
-            f'dtype: expected "float32" or "float64", got {dtype!r}'
-        )
+        raise ValueError(f'dtype: expected "float32" or "float64", got {dtype!r}')
 
 
 def _check(vocab_size, embedding_dim, hidden_dim, dtype):
     if min(vocab_size, embedding_dim, hidden_dim) < 1:
-        raise ValueError(
-            "vocab_size, embedding_dim, hidden_dim: expected at least 1"
-        )
+        raise ValueError("vocab_size, embedding_dim, hidden_dim: expected at least 1")
     _check_dtype(dtype)
 
 

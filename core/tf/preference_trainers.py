@@ -27,23 +27,19 @@ class RewardModelTrainer(preferences.RewardModelTrainer, SupervisedTrainer):
     through."""
 
     def _loss(self, prompts, texts, mask, prompt_mask):
-        chosen, rejected = _pairs(sequence_scores(
-            self.model, prompts, texts, mask, self.level, prompt_mask
-        ))
+        chosen, rejected = _pairs(
+            sequence_scores(self.model, prompts, texts, mask, self.level, prompt_mask)
+        )
         loss = bradley_terry_loss(chosen, rejected)
         return loss, _lead(chosen, rejected)
 
 
-class ProcessRewardTrainer(
-    preferences.ProcessRewardTrainer, SupervisedTrainer
-):
+class ProcessRewardTrainer(preferences.ProcessRewardTrainer, SupervisedTrainer):
     """That of `core.trainers.preferences`, with what a gradient passes
     through."""
 
     def _loss(self, prompts, completions, mask, prompt_mask, labels):
-        scores = token_scores(
-            self.model, prompts, completions, mask, prompt_mask
-        )
+        scores = token_scores(self.model, prompts, completions, mask, prompt_mask)
         right = tf.cast((scores > 0) == (labels > 0.5), mask.dtype)
         share = tf.reduce_sum(right * mask) / tf.reduce_sum(mask)
         return process_reward_loss(scores, labels, mask), {"accuracy": share}
@@ -58,9 +54,7 @@ class DPOTrainer(preferences.DPOTrainer, SupervisedTrainer):
         ref_chosen, ref_rejected = _pairs(
             tf.stop_gradient(_logprobs(self.reference, *texts))
         )
-        loss = self._objective(
-            (chosen, rejected, ref_chosen, ref_rejected), texts
-        )
+        loss = self._objective((chosen, rejected, ref_chosen, ref_rejected), texts)
         metrics = _lead(
             implicit_rewards(chosen, ref_chosen, self.beta),
             implicit_rewards(rejected, ref_rejected, self.beta),

@@ -30,9 +30,7 @@ def bradley_terry_loss(chosen, rejected, margin=0.0):
     _one_per_pair(chosen=chosen, rejected=rejected)
     if getattr(margin, "shape", ()) != ():
         _one_per_pair(chosen=chosen, margin=margin)
-    return -tf.reduce_mean(
-        tf.math.log_sigmoid(chosen - rejected - margin)
-    )
+    return -tf.reduce_mean(tf.math.log_sigmoid(chosen - rejected - margin))
 
 
 def process_reward_loss(scores, labels, mask):
@@ -81,8 +79,7 @@ def implicit_rewards(logprobs, ref_logprobs, beta):
     return beta * (logprobs - ref_logprobs)
 
 
-def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta,
-             label_smoothing=0.0):
+def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta, label_smoothing=0.0):
     """Direct preference optimisation: a reward model that is the policy.
 
     -(1/B) Σ_b [(1 - ε) log σ(β h) + ε log σ(-β h)],
@@ -105,14 +102,11 @@ def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta,
     _positive_beta(beta)
     if not 0 <= label_smoothing < 0.5:
         raise ValueError(
-            "label_smoothing: expected a number in [0, 0.5), "
-            f"got {label_smoothing}"
+            f"label_smoothing: expected a number in [0, 0.5), got {label_smoothing}"
         )
     z = beta * _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected)
     right, wrong = tf.math.log_sigmoid(z), tf.math.log_sigmoid(-z)
-    return -tf.reduce_mean(
-        (1 - label_smoothing) * right + label_smoothing * wrong
-    )
+    return -tf.reduce_mean((1 - label_smoothing) * right + label_smoothing * wrong)
 
 
 def ipo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
@@ -139,8 +133,9 @@ def ipo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
     return tf.reduce_mean((gap - 1 / (2 * beta)) ** 2)
 
 
-def tdpo_loss(chosen, rejected, ref_chosen, ref_rejected, kl_chosen,
-              kl_rejected, beta, alpha):
+def tdpo_loss(
+    chosen, rejected, ref_chosen, ref_rejected, kl_chosen, kl_rejected, beta, alpha
+):
     """Token-level DPO (TDPO2): DPO that also weighs how far each text drifts.
 
     -(1/B) Σ_b log σ(β [h - α (KL_rejected - sg(KL_chosen))]),
@@ -166,18 +161,16 @@ def tdpo_loss(chosen, rejected, ref_chosen, ref_rejected, kl_chosen,
     if not alpha >= 0:
         raise ValueError(f"alpha: expected at least 0, got {alpha}")
     gap = _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected)
-    _one_per_pair(
-        chosen=chosen, kl_chosen=kl_chosen, kl_rejected=kl_rejected
-    )
+    _one_per_pair(chosen=chosen, kl_chosen=kl_chosen, kl_rejected=kl_rejected)
     drift = kl_rejected - tf.stop_gradient(kl_chosen)
-    return -tf.reduce_mean(
-        tf.math.log_sigmoid(beta * (gap - alpha * drift))
-    )
+    return -tf.reduce_mean(tf.math.log_sigmoid(beta * (gap - alpha * drift)))
 
 
 def _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected):
     _one_per_pair(
-        chosen=chosen, rejected=rejected, ref_chosen=ref_chosen,
+        chosen=chosen,
+        rejected=rejected,
+        ref_chosen=ref_chosen,
         ref_rejected=ref_rejected,
     )
     return (chosen - ref_chosen) - (rejected - ref_rejected)

@@ -60,8 +60,7 @@ def token_scores(model, prompts, completions, mask, prompt_mask=None):
     return tf.where(mask > 0, values[:, 1:], tf.zeros_like(values[:, 1:]))
 
 
-def sequence_scores(model, prompts, completions, mask, level,
-                    prompt_mask=None):
+def sequence_scores(model, prompts, completions, mask, level, prompt_mask=None):
     """One score a text, of its tokens' scores.
 
     Args:
@@ -102,9 +101,9 @@ def learned_reward(model, level):
         )
 
     def reward(completions, mask, targets):
-        scores = model.compiled_scores(*map(
-            tf.convert_to_tensor, (targets, completions, mask)
-        )).numpy()
+        scores = model.compiled_scores(
+            *map(tf.convert_to_tensor, (targets, completions, mask))
+        ).numpy()
         if level == "token":
             return scores
         last = np.sum(mask, axis=1).astype(int) - 1

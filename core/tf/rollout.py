@@ -17,9 +17,20 @@ from core.types import Rollout
 _SMALLEST = 32  # a batch shrinks by halves to this; each size is compiled
 
 
-def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
-           temperature=1.0, top_k=None, top_p=1.0, group_size=1,
-           prompt_mask=None, seed=None):
+def sample(
+    policy,
+    prompts,
+    max_length,
+    noise=None,
+    eos_id=None,
+    pad_id=0,
+    temperature=1.0,
+    top_k=None,
+    top_p=1.0,
+    group_size=1,
+    prompt_mask=None,
+    seed=None,
+):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
     argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so
@@ -47,14 +58,20 @@ def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
     batch = check_arguments(
-        policy, prompts, max_length, noise, temperature, top_k, top_p,
-        group_size, prompt_mask, seed,
+        policy,
+        prompts,
+        max_length,
+        noise,
+        temperature,
+        top_k,
+        top_p,
+        group_size,
+        prompt_mask,
+        seed,
     )
     if not hasattr(policy, "sampler"):  # freed with the policy
         policy.sampler = tuple(
-            tf.function(
-                part, jit_compile=policy._compiled, autograph=False
-            )
+            tf.function(part, jit_compile=policy._compiled, autograph=False)
             for part in (policy.start, partial(_loop, policy))
         )
     start, loop = policy.sampler
@@ -62,9 +79,7 @@ def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
     mask = None if prompt_mask is None else tf.constant(prompt_mask)
     seed = None if seed is None else tf.constant(seed, tf.int32)
     fixed = eos_id, tf.constant(temperature, policy.dtype), top_k, top_p, seed
-    logits, state = start(
-        tf.constant(prompts, tf.int64), max_length, mask, group_size
-    )
+    logits, state = start(tf.constant(prompts, tf.int64), max_length, mask, group_size)
     rows, done = np.arange(batch), np.zeros(batch, dtype=bool)
     completions = np.full((batch, max_length), pad_id, dtype=np.int64)
     logprobs = np.zeros((batch, max_length), dtype=policy.dtype)
@@ -74,8 +89,7 @@ def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
         if noise is not None and len(rows) < batch:
             here = tf.gather(noise, rows)
         end, logits, state, done, *kept = loop(
-            logits, state, tf.constant(t), max_length, tf.constant(done),
-            here, *fixed,
+            logits, state, tf.constant(t), max_length, tf.constant(done), here, *fixed
         )
         last, done = int(end), done.numpy()
         for array, values in zip((completions, logprobs), kept):
@@ -92,8 +106,20 @@ def sample(policy, prompts, max_length, noise=None, eos_id=None, pad_id=0,
     return finished(completions, logprobs, eos_id, pad_id)
 
 
-def _loop(policy, logits, state, t, max_length, done, noise, eos_id,
-          temperature, top_k, top_p, seed):
+def _loop(
+    policy,
+    logits,
+    state,
+    t,
+    max_length,
+    done,
+    noise,
+    eos_id,
+    temperature,
+    top_k,
+    top_p,
+    seed,
+):
     """The compiled loop of `sample`, until the batch should shrink."""
     rows, dtype = logits.shape[0], logits.dtype
     least = 0  # go on while more rows than this do
@@ -134,8 +160,7 @@ def _loop(policy, logits, state, t, max_length, done, noise, eos_id,
     return t, logits, state, done, *[array.stack() for array in kept]
 
 
-def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1,
-            epsilon=None):
+def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1, epsilon=None):
     """Answer prompts of an environment and collect the rewards.
 
     Args:
@@ -156,15 +181,25 @@ def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1,
         noise = gumbel_noise(rng, (*shape, env.vocab_size), epsilon)
     prompt_mask = None if env.prompt_mask is None else env.prompt_mask[rows]
     completions, logprobs, mask = sample(
-        policy, env.prompts[rows], env.max_length, noise, env.eos_id,
-        env.pad_id, temperature, group_size=group_size,
+        policy,
+        env.prompts[rows],
+        env.max_length,
+        noise,
+        env.eos_id,
+        env.pad_id,
+        temperature,
+        group_size=group_size,
         prompt_mask=prompt_mask,
     )
     rows = rows.repeat(group_size)
     return Rollout(
-        env.prompts[rows], completions, mask, logprobs,
+        env.prompts[rows],
+        completions,
+        mask,
+        logprobs,
         env.rewards(completions, mask, rows),
-        env.terminated(completions, mask), rows,
+        env.terminated(completions, mask),
+        rows,
         None if env.prompt_mask is None else env.prompt_mask[rows],
     )
 

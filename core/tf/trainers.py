@@ -8,11 +8,7 @@ import tensorflow as tf
 
 from core.advantages import unwrapped
 from core.tf import checkpoints
-from core.tf.losses import (
-    entropy_loss,
-    importance_weights,
-    token_cross_entropy,
-)
+from core.tf.losses import entropy_loss, importance_weights, token_cross_entropy
 from core.tf.objective import kl_estimate, policy_loss, value_term
 from core.tf.rollout import rollout
 from core.trainers import policy_gradient, supervised
@@ -35,9 +31,7 @@ class _Adam:
     def __init__(self, variables):
         self.variables = variables
         self.first = {v.path: tf.Variable(tf.zeros_like(v)) for v in variables}
-        self.second = {
-            v.path: tf.Variable(tf.zeros_like(v)) for v in variables
-        }
+        self.second = {v.path: tf.Variable(tf.zeros_like(v)) for v in variables}
         self.iterations = tf.Variable(0, dtype=tf.int64)
 
     @tf.function
@@ -46,15 +40,11 @@ class _Adam:
         root = tf.sqrt(1 - 0.999**steps)
         rate = tf.cast(rate, tf.float64) / (1 - 0.9**steps)
         for variable, gradient in zip(self.variables, gradients):
-            first, second = self.first[variable.path], self.second[
-                variable.path
-            ]
+            first, second = self.first[variable.path], self.second[variable.path]
             first.assign(0.9 * first + 0.1 * gradient)
             second.assign(0.999 * second + 0.001 * gradient**2)
             scale = tf.sqrt(second) / tf.cast(root, second.dtype) + 1e-5
-            variable.assign_sub(
-                tf.cast(rate, first.dtype) * first / scale
-            )
+            variable.assign_sub(tf.cast(rate, first.dtype) * first / scale)
 
 
 def tensor_like(array, model):
@@ -143,7 +133,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         if padding is not None:
             ones = tf.ones_like(self._tensor(batch.mask))
             ids.append(tf.concat([padding, ones], axis=1))
-        return self._read(*ids)[:, prompts.shape[1] - 1:].numpy()
+        return self._read(*ids)[:, prompts.shape[1] - 1 :].numpy()
 
     @tf.function
     def _read(self, *ids):
@@ -172,11 +162,24 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
     def _compiled(self, tensors, alpha, reused):
         return clipped_gradients(
             lambda: self.loss(**tensors, alpha=alpha, reused=reused),
-            self.optimizers, self.config.max_grad_norm,
+            self.optimizers,
+            self.config.max_grad_norm,
         )
 
-    def loss(self, prompts, completions, mask, old, adv, alpha, reused,
-             ref=None, targets=None, predicted=None, prompt_mask=None):
+    def loss(
+        self,
+        prompts,
+        completions,
+        mask,
+        old,
+        adv,
+        alpha,
+        reused,
+        ref=None,
+        targets=None,
+        predicted=None,
+        prompt_mask=None,
+    ):
         """The loss of a batch and its metrics; `arrays` has the shapes."""
         algorithm, metrics = self.config.algorithm, {}
         logprobs, entropies, values = self.policy.evaluate(
@@ -192,9 +195,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         )
         loss = loss + alpha * entropy_loss(entropies, mask)
         metrics |= terms | {"loss": loss}
-        metrics["entropy"] = (
-            tf.reduce_sum(entropies * mask) / tf.reduce_sum(mask)
-        )
+        metrics["entropy"] = tf.reduce_sum(entropies * mask) / tf.reduce_sum(mask)
         if targets is None:
             return loss, metrics
         if "baseline" in self.models:  # one value a prompt
@@ -232,10 +233,9 @@ class SupervisedTrainer(supervised.SupervisedTrainer):
     @tf.function
     def _gradients(self, *batch):
         """Clipped gradients, their norms before, and metrics."""
+
         def loss_of():
             loss, metrics = self._loss(*batch)
             return loss, {"loss": loss} | metrics
 
-        return clipped_gradients(
-            loss_of, self.optimizers, self.config.max_grad_norm
-        )
+        return clipped_gradients(loss_of, self.optimizers, self.config.max_grad_norm)

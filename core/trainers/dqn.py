@@ -52,7 +52,9 @@ class DQNTrainer(SamplingTrainer):
             raise ValueError("target: expected another model than policy")
         self.policy, self.target = policy, target
         super().__init__(
-            env, config, {"policy": policy, "target": target},
+            env,
+            config,
+            {"policy": policy, "target": target},
             {"policy": self._adam(policy)},
         )
         self._copy()
@@ -62,7 +64,11 @@ class DQNTrainer(SamplingTrainer):
         config = self.config
         rows = self.env.sample(config.batch_size, self.rng)
         self.batch = batch = self._rollout(
-            self.policy, self.env, rows, self.rng, config.alpha or 1.0,
+            self.policy,
+            self.env,
+            rows,
+            self.rng,
+            config.alpha or 1.0,
             epsilon=config.exploration(len(self.history)),
         )
         self.buffer.add(batch)
@@ -80,8 +86,7 @@ class DQNTrainer(SamplingTrainer):
         self.updating = batch
         step = len(self.history)
         gradients, norms, metrics = self._gradients(
-            self._inputs(batch), batch.completions, self.targets(batch),
-            batch.mask,
+            self._inputs(batch), batch.completions, self.targets(batch), batch.mask
         )
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["grad_norm"] = float(norms["policy"])
@@ -100,8 +105,11 @@ class DQNTrainer(SamplingTrainer):
             chooser = self._values(self.policy, inputs)[:, 1:]
         after = self._values(self.target, inputs)[:, 1:]
         return td_targets(
-            batch.rewards, state_values(after, config.alpha, chooser),
-            batch.mask, config.gamma, batch.terminated,
+            batch.rewards,
+            state_values(after, config.alpha, chooser),
+            batch.mask,
+            config.gamma,
+            batch.terminated,
         )
 
     def _inputs(self, batch):

@@ -68,9 +68,11 @@ class Trainer:
     def save(self, path):
         """Write all that a resumed training needs, whole or not at all."""
         arrays, state = self._state()
-        weights.write(path, self._arrays() | arrays, {
-            **self._identity(), "history": self.history, **state,
-        })
+        weights.write(
+            path,
+            self._arrays() | arrays,
+            {**self._identity(), "history": self.history, **state},
+        )
 
     def load(self, path):
         """Resume from `save`: the next step is the one that would follow.
@@ -88,17 +90,14 @@ class Trainer:
                 )
         own = {name: array.shape for name, array in self._arrays().items()}
         extra = {name for name in arrays if name.startswith("buffer.")}
-        weights.check_names(
-            {n: a for n, a in arrays.items() if n not in extra}, own
-        )
+        weights.check_names({n: a for n, a in arrays.items() if n not in extra}, own)
         self._resume(arrays, kept)
         files, steps = self._checkpoints, self._updates(kept)
         for name, model in self.models.items():
             files.set_weights(model, under(f"{name}.weights.", arrays))
             if name in self.optimizers:
                 files.set_moments(
-                    self.optimizers[name], model,
-                    under(f"{name}.adam.", arrays), steps,
+                    self.optimizers[name], model, under(f"{name}.adam.", arrays), steps
                 )
         self.history = kept["history"]
 
@@ -195,14 +194,14 @@ class SamplingTrainer(Trainer):
         for i, batch in enumerate(batches):
             arrays |= prefixed(f"buffer.{i}.", vars(batch))
         return arrays, {
-            "updates": self.updates, "rng": self.rng.bit_generator.state,
+            "updates": self.updates,
+            "rng": self.rng.bit_generator.state,
             "buffer": len(batches),
         }
 
     def _resume(self, arrays, kept):
         batches = [
-            Rollout(**under(f"buffer.{i}.", arrays))
-            for i in range(kept["buffer"])
+            Rollout(**under(f"buffer.{i}.", arrays)) for i in range(kept["buffer"])
         ]
         self.updates = kept["updates"]
         self.rng.bit_generator.state = kept["rng"]
@@ -284,5 +283,6 @@ def under(prefix, arrays):
     """What `prefixed` put under a prefix, without it."""
     return {
         name.removeprefix(prefix): array
-        for name, array in arrays.items() if name.startswith(prefix)
+        for name, array in arrays.items()
+        if name.startswith(prefix)
     }

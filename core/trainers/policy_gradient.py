@@ -55,8 +55,7 @@ class PolicyGradientTrainer(SamplingTrainer):
         updating: that of the last update, which may come from the buffer.
     """
 
-    def __init__(self, policy, env, config, baseline_network=None,
-                 reference=None):
+    def __init__(self, policy, env, config, baseline_network=None, reference=None):
         algorithm = config.algorithm
         if (algorithm.advantage.predicts == "baseline") != (
             baseline_network is not None
@@ -101,12 +100,9 @@ class PolicyGradientTrainer(SamplingTrainer):
     def draw(self):
         """A Rollout: completions of prompts drawn at random."""
         config = self.config
-        rows = self.env.sample(
-            config.batch_size // config.group_size, self.rng
-        )
+        rows = self.env.sample(config.batch_size // config.group_size, self.rng)
         return self._rollout(
-            self.policy, self.env, rows, self.rng, config.temperature,
-            config.group_size,
+            self.policy, self.env, rows, self.rng, config.temperature, config.group_size
         )
 
     def informative(self, batch):
@@ -121,7 +117,7 @@ class PolicyGradientTrainer(SamplingTrainer):
             return batch
         pool = Rollout.concatenate([batch, self.draw()])
         order = np.argsort(~self.informative(pool), kind="stable")
-        return pool.take(order[:len(batch)])
+        return pool.take(order[: len(batch)])
 
     def update(self, batch, reused=False):
         """The gradient steps on a batch; returns the means of their metrics.
@@ -136,15 +132,15 @@ class PolicyGradientTrainer(SamplingTrainer):
         """
         surrogate = self.config.algorithm.surrogate
         if reused and not isinstance(surrogate, Plain):
-            raise ValueError(
-                f"reused: expected False with a ratio, got {surrogate}"
-            )
+            raise ValueError(f"reused: expected False with a ratio, got {surrogate}")
         self.updating = batch
         arrays = self.arrays(batch)
-        return means([
-            self._update({n: a[rows] for n, a in arrays.items()}, reused)
-            for rows in self._minibatches(len(batch))
-        ])
+        return means(
+            [
+                self._update({n: a[rows] for n, a in arrays.items()}, reused)
+                for rows in self._minibatches(len(batch))
+            ]
+        )
 
     def _update(self, arrays, reused):
         """One gradient step; its metrics."""
@@ -168,12 +164,13 @@ class PolicyGradientTrainer(SamplingTrainer):
         """
         ref, predicted = self.reference_logprobs(batch), self.predict(batch)
         advantage = self.config.algorithm.advantage
-        adv, targets = advantage(
-            self._shaped(batch, ref), self.config.gamma, predicted
-        )
+        adv, targets = advantage(self._shaped(batch, ref), self.config.gamma, predicted)
         arrays = {
-            "prompts": batch.prompts, "completions": batch.completions,
-            "mask": batch.mask, "old": batch.logprobs, "adv": adv,
+            "prompts": batch.prompts,
+            "completions": batch.completions,
+            "mask": batch.mask,
+            "old": batch.logprobs,
+            "adv": adv,
         }
         if ref is not None:
             arrays["ref"] = ref
@@ -182,8 +179,7 @@ class PolicyGradientTrainer(SamplingTrainer):
         if advantage.predicts == "values":
             arrays |= {"targets": targets, "predicted": predicted[:, :-1]}
         elif advantage.predicts == "baseline":
-            arrays |= {"targets": targets[:, None],
-                       "predicted": predicted[:, None]}
+            arrays |= {"targets": targets[:, None], "predicted": predicted[:, None]}
         return arrays
 
     def predict(self, batch):
@@ -195,9 +191,9 @@ class PolicyGradientTrainer(SamplingTrainer):
                 return self._values(batch)
             case "greedy":
                 best = self._rollout(self.policy, self.env, batch.rows)
-                return discounted_returns(
-                    best.rewards, best.mask, self.config.gamma
-                )[:, 0]
+                return discounted_returns(best.rewards, best.mask, self.config.gamma)[
+                    :, 0
+                ]
 
     def _shaped(self, batch, ref):
         """The batch, with rewards less the KL where that stands there."""

@@ -61,8 +61,7 @@ class PreferenceTrainer(SupervisedTrainer):
         mask = _interleaved(pairs.chosen_mask, pairs.rejected_mask)
         texts = _interleaved(pairs.chosen, pairs.rejected)
         return _tensors(
-            self, pairs.prompts, np.where(mask > 0, texts, 0), mask,
-            pairs.prompt_mask,
+            self, pairs.prompts, np.where(mask > 0, texts, 0), mask, pairs.prompt_mask
         )
 
 
@@ -122,9 +121,7 @@ class ProcessRewardTrainer(SupervisedTrainer):
             its range, or nothing counts; FloatingPointError where a gradient
             is not finite (the weights are then as they were).
         """
-        return self._step(
-            *self._batch(prompts, completions, mask, labels, prompt_mask)
-        )
+        return self._step(*self._batch(prompts, completions, mask, labels, prompt_mask))
 
     def _batch(self, prompts, completions, mask, labels, prompt_mask=None):
         mask = np.asarray(mask, dtype=np.float64)
@@ -139,9 +136,9 @@ class ProcessRewardTrainer(SupervisedTrainer):
             raise ValueError("mask: expected zeros and ones, at least one 1")
         if not ((labels >= 0) & (labels <= 1)).all():
             raise ValueError("labels: expected numbers in [0, 1]")
-        return *_tensors(
-            self, prompts, completions, mask, prompt_mask
-        ), self._tensor(labels)
+        return *_tensors(self, prompts, completions, mask, prompt_mask), self._tensor(
+            labels
+        )
 
 
 class DPOTrainer(PreferenceTrainer):
@@ -170,8 +167,16 @@ class DPOTrainer(PreferenceTrainer):
     Source: Rafailov et al. 2023, arXiv:2305.18290.
     """
 
-    def __init__(self, policy, reference, config, beta, loss="dpo",
-                 label_smoothing=0.0, alpha=0.0):
+    def __init__(
+        self,
+        policy,
+        reference,
+        config,
+        beta,
+        loss="dpo",
+        label_smoothing=0.0,
+        alpha=0.0,
+    ):
         _check_settings(beta, loss, label_smoothing, alpha)
         if reference is policy:
             raise ValueError("reference: expected a copy, got the policy")
@@ -186,7 +191,8 @@ class DPOTrainer(PreferenceTrainer):
 
     def _settings(self):
         return super()._settings() | {
-            "beta": float(self.beta), "loss": self.loss,
+            "beta": float(self.beta),
+            "loss": self.loss,
             "label_smoothing": float(self.label_smoothing),
             "alpha": float(self.alpha),
         }
@@ -205,8 +211,7 @@ def _check_settings(beta, loss, label_smoothing, alpha):
         )
     if not alpha >= 0 or (alpha and loss != "tdpo"):
         raise ValueError(
-            'alpha: expected at least 0, 0 without "tdpo", '
-            f"got {alpha} with {loss!r}"
+            f'alpha: expected at least 0, 0 without "tdpo", got {alpha} with {loss!r}'
         )
 
 
@@ -235,5 +240,6 @@ def _tensors(trainer, prompts, completions, mask, prompt_mask):
     return (
         trainer._tensor(np.asarray(prompts, dtype=np.int64)),
         trainer._tensor(np.asarray(completions, dtype=np.int64)),
-        trainer._tensor(np.asarray(mask, dtype=np.float64)), prompt_mask,
+        trainer._tensor(np.asarray(mask, dtype=np.float64)),
+        prompt_mask,
     )

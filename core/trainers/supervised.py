@@ -38,9 +38,7 @@ class SupervisedTrainer(Trainer):
             finite is then in the file "<path>.failed".
         """
         left = max(self.config.steps - len(self.history), 0)
-        return self._loop(
-            islice(batches, left), left, "loss", progress, path, every
-        )
+        return self._loop(islice(batches, left), left, "loss", progress, path, every)
 
     def step(self, inputs, targets, mask):
         """One step on a batch; returns its metrics.
@@ -64,9 +62,7 @@ class SupervisedTrainer(Trainer):
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["grad_norm"] = float(norms["model"])
         check_finite(step + 1, metrics)
-        self._descend(
-            self.optimizers, gradients, rate, self.config.weight_decay
-        )
+        self._descend(self.optimizers, gradients, rate, self.config.weight_decay)
         metrics = {"step": step + 1} | metrics | {"rate": rate}
         self.history.append(metrics)
         return metrics
@@ -106,8 +102,7 @@ def checked(model, inputs, targets, mask):
     targets, mask = np.asarray(targets), np.asarray(mask, dtype=np.float64)
     if targets.shape != mask.shape:
         raise ValueError(
-            f"mask: expected the shape of targets {targets.shape}, "
-            f"got {mask.shape}"
+            f"mask: expected the shape of targets {targets.shape}, got {mask.shape}"
         )
     if not mask.sum() > 0:
         raise ValueError("mask: expected at least one target that counts")

@@ -15,7 +15,8 @@ from core.tf import pretrained as tf_pretrained
 from tests.conftest import ROOT
 
 NAMES = sorted(  # what has an environment is an application
-    path.stem for path in (ROOT / "book" / "applications").glob("*.py")
+    path.stem
+    for path in (ROOT / "book" / "applications").glob("*.py")
     if "\ndef environment(" in path.read_text()
 )
 CHAPTERS = toc.chapters("Applications")
@@ -55,9 +56,7 @@ def test_the_start_in_both_frameworks(name):
         logits = one(torch.tensor(ids), torch.tensor(seen))[0].numpy()
     theirs = other(tf.constant(ids), tf.constant(seen))[0].numpy()
     first = env.prompts.shape[1]
-    np.testing.assert_allclose(
-        logits[:, first:], theirs[:, first:], atol=1e-9
-    )
+    np.testing.assert_allclose(logits[:, first:], theirs[:, first:], atol=1e-9)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -92,8 +92,8 @@ def test_a_sum_without_its_eos_is_not_exact():
 def test_pass_at_k_is_unbiased(k):
     p, n = 0.3, 5
     mean = sum(
-        comb(n, c) * p**c * (1 - p) ** (n - c)
-        * metrics.pass_at_k(n, c, k) for c in range(n + 1)
+        comb(n, c) * p**c * (1 - p) ** (n - c) * metrics.pass_at_k(n, c, k)
+        for c in range(n + 1)
     )
     assert mean == pytest.approx(1 - (1 - p) ** k)
 

@@ -37,8 +37,15 @@ def agent(turns):
         ids = TOK.encode_batch(next(said), dialogue.TURN_LENGTH, add_eos=True)
         mask = 1.0 * (ids != TOK.pad_id)
         return dialogue.Rollout(
-            env.prompts[rows], ids, mask, -mask, np.zeros(ids.shape),
-            np.ones(len(ids), bool), rows, env.prompt_mask[rows])
+            env.prompts[rows],
+            ids,
+            mask,
+            -mask,
+            np.zeros(ids.shape),
+            np.ones(len(ids), bool),
+            rows,
+            env.prompt_mask[rows],
+        )
 
     return rollout
 
@@ -53,19 +60,26 @@ def test_splits_share_no_goal():
 
 
 def test_the_same_seed_gives_the_same_dialogues():
-    first, again = (dialogue.environment("train", dialogues=50)
-                    for _ in range(2))
+    first, again = (dialogue.environment("train", dialogues=50) for _ in range(2))
     assert_array_equal(first.prompts, again.prompts)
     assert_array_equal(first.targets, again.targets)
 
 
-@pytest.mark.parametrize("turn, meaning", [
-    ("book friday 7pm four", ("book", dict(zip(dialogue.SLOTS, GOAL)))),
-    ("friday people?", ("ask", {"day": "friday", "people": "people"})),
-    ("people friday?", None), ("friday friday?", None), ("friday", None),
-    ("book friday 7pm", None), ("book friday 7pm people", None),
-    ("yes?", None), ("?", None), ("", None),
-])
+@pytest.mark.parametrize(
+    "turn, meaning",
+    [
+        ("book friday 7pm four", ("book", dict(zip(dialogue.SLOTS, GOAL)))),
+        ("friday people?", ("ask", {"day": "friday", "people": "people"})),
+        ("people friday?", None),
+        ("friday friday?", None),
+        ("friday", None),
+        ("book friday 7pm", None),
+        ("book friday 7pm people", None),
+        ("yes?", None),
+        ("?", None),
+        ("", None),
+    ],
+)
 def test_what_turns_mean(turn, meaning):
     assert dialogue.parse(turn) == meaning
 
@@ -93,7 +107,8 @@ def test_a_misheard_value_is_another_one():
         one.opening()
         wanted = dict(zip(dialogue.SLOTS, one.goal))
         assert one.heard and all(
-            value != wanted[slot] for slot, value in one.heard.items())
+            value != wanted[slot] for slot, value in one.heard.items()
+        )
 
 
 def test_the_careful_script_nearly_always_books_right():
@@ -105,11 +120,17 @@ def test_the_careful_script_nearly_always_books_right():
 
 
 def test_conversations_are_paid_and_end():
-    talks = dialogue.converse(agent([
-        ["book friday 7pm four", "friday 7pm four?", "people?"],
-        ["book", "book friday 7pm two", "day?"],
-        ["book", "book", "time?"],
-    ]), None, [user(), user(), user()])
+    talks = dialogue.converse(
+        agent(
+            [
+                ["book friday 7pm four", "friday 7pm four?", "people?"],
+                ["book", "book friday 7pm two", "day?"],
+                ["book", "book", "time?"],
+            ]
+        ),
+        None,
+        [user(), user(), user()],
+    )
     assert_array_equal(talks.reached, [True, False, False])
     assert_array_equal(talks.going, [[1, 1, 1], [0, 1, 1], [0, 0, 1]])
     assert_array_equal(talks.booked.reshape(3, 3).sum(axis=0), [1, 1, 0])
@@ -117,18 +138,24 @@ def test_conversations_are_paid_and_end():
     assert_array_equal(talks.right[4], [0, 1, 1, 0, 0])
     paid = talks.batch.rewards.sum(axis=1).reshape(3, 3)
     cost = dialogue.TURN_COST
-    assert_allclose(paid, -cost * talks.going + [[1, 0, 0]] * np.eye(3)[0][
-        :, None])
+    assert_allclose(paid, -cost * talks.going + [[1, 0, 0]] * np.eye(3)[0][:, None])
     assert talks.texts[1][2:] == ["yes", "book friday 7pm two"]
     # A conversation that is over keeps one token, for the record alone.
     assert_array_equal(talks.batch.mask[3], [1, 0, 0, 0, 0])
 
 
 def test_credit_by_hand():
-    talks = dialogue.converse(agent([
-        ["book friday 7pm four", "people?"],
-        ["book", "book friday 7pm two"], ["book", "book"],
-    ]), None, [user(), user()])
+    talks = dialogue.converse(
+        agent(
+            [
+                ["book friday 7pm four", "people?"],
+                ["book", "book friday 7pm two"],
+                ["book", "book"],
+            ]
+        ),
+        None,
+        [user(), user()],
+    )
     cost = dialogue.TURN_COST
     whole = dialogue.advantages(talks, "conversation")
     half = (1 - cost + 2 * cost) / 2
@@ -144,8 +171,7 @@ def test_credit_by_hand():
         adv = dialogue.advantages(talks, level)
         assert not adv[[2, 4, 5]].any()  # behind the end
         paid = dialogue.credited(talks, level).rewards
-        assert_allclose(np.cumsum(paid[:, ::-1], axis=1)[:, ::-1], adv,
-                        atol=1e-12)
+        assert_allclose(np.cumsum(paid[:, ::-1], axis=1)[:, ::-1], adv, atol=1e-12)
 
 
 def test_the_examples_by_hand(root):
@@ -160,18 +186,25 @@ def test_the_examples_by_hand(root):
         assert env.prompt_mask.sum() < dialogue.PROMPT_LENGTH  # nothing cut
 
 
-@pytest.mark.parametrize("name, call", [
-    ("split", lambda: dialogue.goals("dev")),
-    ("count", lambda: dialogue.users("train", 0, np.random.default_rng(0))),
-    ("changes", lambda: dialogue.users(
-        "train", 1, np.random.default_rng(0), changes=2.0)),
-    ("misheard", lambda: dialogue.users(
-        "train", 1, np.random.default_rng(0), misheard=-0.1)),
-    ("goal", lambda: dialogue.User(("friday",), None, 0.0, Sure())),
-    ("people", lambda: dialogue.converse(None, None, [])),
-    ("texts", lambda: dialogue.next_turns([])),
-    ("level", lambda: dialogue.advantages(None, "word")),
-])
+@pytest.mark.parametrize(
+    "name, call",
+    [
+        ("split", lambda: dialogue.goals("dev")),
+        ("count", lambda: dialogue.users("train", 0, np.random.default_rng(0))),
+        (
+            "changes",
+            lambda: dialogue.users("train", 1, np.random.default_rng(0), changes=2.0),
+        ),
+        (
+            "misheard",
+            lambda: dialogue.users("train", 1, np.random.default_rng(0), misheard=-0.1),
+        ),
+        ("goal", lambda: dialogue.User(("friday",), None, 0.0, Sure())),
+        ("people", lambda: dialogue.converse(None, None, [])),
+        ("texts", lambda: dialogue.next_turns([])),
+        ("level", lambda: dialogue.advantages(None, "word")),
+    ],
+)
 def test_bad_input(name, call):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         call()

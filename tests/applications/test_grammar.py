@@ -42,31 +42,35 @@ def test_docstrings():
 def test_both_sides_of_an_alternative_have_the_same_nonterminals():
     for name, alternatives in grammar.RULES.items():
         for sides in alternatives:
-            en, zh = (
-                sorted(s for s in side if s in grammar.RULES)
-                for side in sides
-            )
+            en, zh = (sorted(s for s in side if s in grammar.RULES) for side in sides)
             assert en == zh and len(set(en)) == len(en), name
 
 
 def test_every_nonterminal_has_a_rule_and_is_used():
     used = {
-        symbol for alternatives in grammar.RULES.values()
-        for sides in alternatives for side in sides for symbol in side
+        symbol
+        for alternatives in grammar.RULES.values()
+        for sides in alternatives
+        for side in sides
+        for symbol in side
     }
     assert {s for s in used if s.isupper()} <= set(grammar.RULES)
     starts = {"STORY"} | {
         f"{template}_{topic}_{opinion}".upper()
-        for template in grammar.TEMPLATES for topic in grammar.TOPICS
+        for template in grammar.TEMPLATES
+        for topic in grammar.TOPICS
         for opinion in ("good", "bad")
     }
     assert set(grammar.RULES) - used == starts
 
 
-@pytest.mark.parametrize("rule", [
-    {"FLEW": [("THEN it found home .", "")]},  # after "it": shift or reduce
-    {"FOOD": [("ball", "球")]},  # "ball": reduce to food or to a toy
-])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"FLEW": [("THEN it found home .", "")]},  # after "it": shift or reduce
+        {"FOOD": [("ball", "球")]},  # "ball": reduce to food or to a toy
+    ],
+)
 def test_a_conflict_in_the_grammar_is_an_error(rule, monkeypatch):
     rules = grammar.RULES | grammar._expand(rule)
     monkeypatch.setattr(grammar, "RULES", rules)
@@ -115,20 +119,40 @@ def test_translations_have_as_many_sentences_in_their_own_script():
 
 def test_a_story_stays_with_its_protagonist_and_its_object():
     """Pronouns are of one person; what was met is what flies away."""
-    pronouns = {"he": "he", "him": "he", "she": "she", "her": "she",
-                "they": "they", "them": "they"}
+    pronouns = {
+        "he": "he",
+        "him": "he",
+        "she": "she",
+        "her": "she",
+        "they": "they",
+        "them": "they",
+    }
     for story in STORIES:
         words = re.findall("[a-z]+", story.en.lower())
         assert len({pronouns[w] for w in words if w in pronouns}) <= 1
-        people = re.search(r"男孩|国王|农夫|爷爷|孩|生们|老师|女孩|王后|奶奶",
-                           sentences(story.zh)[0])
+        people = re.search(
+            r"男孩|国王|农夫|爷爷|孩|生们|老师|女孩|王后|奶奶", sentences(story.zh)[0]
+        )
         assert not (people and "它" in story.zh), story
         met = re.search(r"(?:saw|met|noticed|found) an? \w+ (\w+)", story.en)
         if met:
-            after = story.en[met.end():]
-            objects = {"bird", "butterfly", "bee", "mouse", "squirrel", "frog",
-                       "apple", "pear", "cake", "ball", "box", "doll", "book",
-                       "magazine"}
+            after = story.en[met.end() :]
+            objects = {
+                "bird",
+                "butterfly",
+                "bee",
+                "mouse",
+                "squirrel",
+                "frog",
+                "apple",
+                "pear",
+                "cake",
+                "ball",
+                "box",
+                "doll",
+                "book",
+                "magazine",
+            }
             assert set(re.findall("[a-z]+", after)) & objects <= {met[1]}
 
 
@@ -153,6 +177,7 @@ BAD = "bad poor boring strange dirty small expensive ordinary"
 
 def read_label(text, template):
     """The label as a reader finds it, written without the grammar."""
+
     def clause(part):
         value = bool(set(part.split()) & set(GOOD.split()))
         assert value != bool(set(part.split()) & set(BAD.split()))
@@ -174,9 +199,9 @@ def test_labels_are_what_a_reader_finds():
 @pytest.mark.parametrize("side", LANGUAGES)
 def test_a_bag_of_words_cannot_tell_the_label(side):
     """Neither over all templates nor within one of them."""
-    counts = CountVectorizer(
-        analyzer=PARSERS[side].words
-    ).fit_transform([getattr(r, side) for r in REVIEWS])
+    counts = CountVectorizer(analyzer=PARSERS[side].words).fit_transform(
+        [getattr(r, side) for r in REVIEWS]
+    )
     labels = np.array([r.label for r in REVIEWS])
     templates = np.array([r.template for r in REVIEWS])
     for template in ("", *grammar.TEMPLATES):
@@ -216,40 +241,81 @@ def test_the_words_of_a_text_are_those_it_was_derived_from():
 
 
 RIGHT = [
-    "The cat sat on the mat.", "The small cat sat on the mat yesterday.",
-    "Two cats sat on the mat.", "The cat sat on the mat. It was warm there.",
-    "Then it saw a small bird.", "The bird flew away.",
+    "The cat sat on the mat.",
+    "The small cat sat on the mat yesterday.",
+    "Two cats sat on the mat.",
+    "The cat sat on the mat. It was warm there.",
+    "Then it saw a small bird.",
+    "The bird flew away.",
     "The cat sat on the mat. The cat sat on the mat.",
-    "The film was not boring.", "Now they are happy.", " What a happy day!\n",
+    "The film was not boring.",
+    "Now they are happy.",
+    " What a happy day!\n",
 ]
 WRONG = [
-    "the cat sat on the mat.", "The Cat sat on the mat.",
-    "The cat sat on the mat", "The cat sat on mat.", "The cat sat.",
-    "The cats sat on the mat.", "Two cat sat on the mat.",
-    "He were happy.", "They was happy.", "Now they is happy.",
-    "Now she are happy.", "It like this place.", "They likes this place.",
-    "Now he have a new friend.", "Her was happy.", "Him saw a small bird.",
-    "Then it saw small bird.", "Then it saw an small bird.",
-    "Then he found a old ball.", "The bird did not see they.",
-    "He ran home because they were cold.", "The film were good.",
-    "The film was boring not.", "We not think that the film was good.",
-    "The cat sat on the mat .", "The cat  sat on the mat.", "THE CAT.",
-    "The cat sat on the mat.It was warm there.", "A unicorn flew away.", ".",
-    "", " ", "猫坐在垫子上。",
+    "the cat sat on the mat.",
+    "The Cat sat on the mat.",
+    "The cat sat on the mat",
+    "The cat sat on mat.",
+    "The cat sat.",
+    "The cats sat on the mat.",
+    "Two cat sat on the mat.",
+    "He were happy.",
+    "They was happy.",
+    "Now they is happy.",
+    "Now she are happy.",
+    "It like this place.",
+    "They likes this place.",
+    "Now he have a new friend.",
+    "Her was happy.",
+    "Him saw a small bird.",
+    "Then it saw small bird.",
+    "Then it saw an small bird.",
+    "Then he found a old ball.",
+    "The bird did not see they.",
+    "He ran home because they were cold.",
+    "The film were good.",
+    "The film was boring not.",
+    "We not think that the film was good.",
+    "The cat sat on the mat .",
+    "The cat  sat on the mat.",
+    "THE CAT.",
+    "The cat sat on the mat.It was warm there.",
+    "A unicorn flew away.",
+    ".",
+    "",
+    " ",
+    "猫坐在垫子上。",
 ]
-RIGHT_ZH = ["猫坐在垫子上。", "两只小猫坐在垫子上。那里很暖和。",
-            "因为它很冷，所以它跑回了家。", "这部电影一点也不无聊。"]
+RIGHT_ZH = [
+    "猫坐在垫子上。",
+    "两只小猫坐在垫子上。那里很暖和。",
+    "因为它很冷，所以它跑回了家。",
+    "这部电影一点也不无聊。",
+]
 WRONG_ZH = [
-    "猫坐垫子上。", "猫坐在垫子上", "两猫坐在垫子上。", "猫坐在垫子上.",
-    "然后它看见了一本小鸟。", "因为他很冷，所以它跑回了家。", "这只电影很好。",
-    "猫 坐在垫子上。", "很好这部电影。", "独角兽飞走了。",
+    "猫坐垫子上。",
+    "猫坐在垫子上",
+    "两猫坐在垫子上。",
+    "猫坐在垫子上.",
+    "然后它看见了一本小鸟。",
+    "因为他很冷，所以它跑回了家。",
+    "这只电影很好。",
+    "猫 坐在垫子上。",
+    "很好这部电影。",
+    "独角兽飞走了。",
 ]
 
 
-@pytest.mark.parametrize("language, texts, wanted", [
-    ("en", RIGHT, True), ("en", WRONG, False),
-    ("zh", RIGHT_ZH, True), ("zh", WRONG_ZH, False),
-])
+@pytest.mark.parametrize(
+    "language, texts, wanted",
+    [
+        ("en", RIGHT, True),
+        ("en", WRONG, False),
+        ("zh", RIGHT_ZH, True),
+        ("zh", WRONG_ZH, False),
+    ],
+)
 def test_right_and_wrong(language, texts, wanted):
     for text in texts:
         assert PARSERS[language].parses(text) == wanted, text
@@ -285,11 +351,18 @@ def test_a_word_salad_scores_low(side):
 
 
 @pytest.mark.parametrize("side", LANGUAGES)
-@pytest.mark.parametrize("text", [
-    ("", ""), ("The", "小"), ("The cat sat on", "猫坐在"),
-    ("Now", "现在"), ("It was warm there.", "那里很暖和。"),
-    ("The film was", "这部电影"), ("The cat of", "猫的"),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ("", ""),
+        ("The", "小"),
+        ("The cat sat on", "猫坐在"),
+        ("Now", "现在"),
+        ("It was warm there.", "那里很暖和。"),
+        ("The film was", "这部电影"),
+        ("The cat of", "猫的"),
+    ],
+)
 def test_next_words_are_the_words_that_are_accepted(side, text):
     parser, text = PARSERS[side], text[LANGUAGES.index(side)]
     space = " " if side == "en" and text else ""
@@ -305,9 +378,14 @@ def test_next_words_are_the_words_that_are_accepted(side, text):
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(
-    ["The", "cat", " ", "  ", ".", "!", "\n", "sat", "猫", "坐", "。", "🙂"]
-) | st.text(max_size=3)).map("".join))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["The", "cat", " ", "  ", ".", "!", "\n", "sat", "猫", "坐", "。", "🙂"]
+        )
+        | st.text(max_size=3)
+    ).map("".join)
+)
 def test_any_text_is_judged(text):
     for parser in PARSERS.values():
         n_ok, n_words = parser.accepted(text)

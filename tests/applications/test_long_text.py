@@ -18,9 +18,7 @@ MODELS = ROOT / "book" / "models"
 
 
 def stories(count=20, chunks=3, split="train", seed=0):
-    return long_text.stories(
-        split, count, chunks, np.random.default_rng(seed)
-    )
+    return long_text.stories(split, count, chunks, np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +32,16 @@ def reading(reader):
     return long_text.read(pt_rollout.rollout, reader, stories(40), rng)
 
 
-@pytest.mark.parametrize(("chunk", "note"), [
-    ("Ann gives Dan the key . Dan tells Cat the news .", "Dan Ben Cat"),
-    ("Ann gives Ben the key . Ben gives Cat the key .", "Cat Ben Cat"),
-    ("Cat gives Ann the coin . Ben gives Dan the book .", "Ann Dan Ann"),
-    ("Dan gives Cat the book . Ann tells Cat the news .", "Ann Cat Cat"),
-    ("Ann tells Cat the news . Cat tells Ben the news .", "Ann Ben Cat"),
-])
+@pytest.mark.parametrize(
+    ("chunk", "note"),
+    [
+        ("Ann gives Dan the key . Dan tells Cat the news .", "Dan Ben Cat"),
+        ("Ann gives Ben the key . Ben gives Cat the key .", "Cat Ben Cat"),
+        ("Cat gives Ann the coin . Ben gives Dan the book .", "Ann Dan Ann"),
+        ("Dan gives Cat the book . Ann tells Cat the news .", "Ann Cat Cat"),
+        ("Ann tells Cat the news . Cat tells Ben the news .", "Ann Ben Cat"),
+    ],
+)
 def test_the_note_that_follows(chunk, note):
     """The giver is not read: who takes the thing has it."""
     after = long_text.after(("Ann", "Ben", "Cat"), chunk)
@@ -67,16 +68,17 @@ def test_every_chunk_fits_its_note():
 
 def test_the_share_of_sentences_that_change_nothing():
     words = " ".join(c for s in stories(500, 4) for c in s.chunks).split()
-    share = words.count("tells") / (words.count("tells")
-                                    + words.count("gives"))
+    share = words.count("tells") / (words.count("tells") + words.count("gives"))
     assert abs(share - long_text.TELLS) < 0.03
 
 
 def test_no_chunk_is_in_both_splits():
     seen = {
-        split: {long_text.prompt(note, chunk)
-                for story in stories(300, 3, split)
-                for note, chunk in zip(story.notes, story.chunks)}
+        split: {
+            long_text.prompt(note, chunk)
+            for story in stories(300, 3, split)
+            for note, chunk in zip(story.notes, story.chunks)
+        }
         for split in long_text.SPLITS
     }
     assert not seen["train"] & seen["test"]
@@ -93,9 +95,7 @@ def test_the_environments():
     whole = long_text.whole_environment("train", each=3)
     assert whole.prompts.shape == (12, 17 + 12 * 3)
     assert whole.prompt_mask[:, 0].tolist() == [0] * 9 + [1] * 3
-    (ids,), targets, mask = next(
-        long_text.of_one_length(np.random.default_rng(0))
-    )
+    (ids,), targets, mask = next(long_text.of_one_length(np.random.default_rng(0)))
     assert ids.min() > 0 and ids.shape == targets.shape == mask.shape
 
 
@@ -105,25 +105,19 @@ def test_a_reading_is_the_right_one(reader, reading):
     assert reading.right.shape == (3, 40, 3)
     assert len(reading.batch) == 3 * 40
     tok = long_text.tokenizer()
-    prompts = [" ".join(tok.tokens[t] for t in row)
-               for row in reading.batch.prompts]
+    prompts = [" ".join(tok.tokens[t] for t in row) for row in reading.batch.prompts]
     for i, story in enumerate(texts):
         assert prompts[i] == long_text.prompt(story.notes[0], story.chunks[0])
-        assert prompts[40 + i] == long_text.prompt(
-            reading.notes[0][i], story.chunks[1]
-        )
+        assert prompts[40 + i] == long_text.prompt(reading.notes[0][i], story.chunks[1])
         for k in range(3):
             assert reading.right[k, i].tolist() == [
-                a == b for a, b in zip(reading.notes[k][i],
-                                       story.notes[k + 1])
+                a == b for a, b in zip(reading.notes[k][i], story.notes[k + 1])
             ]
 
 
 def test_without_a_carried_note(reader):
     texts = stories(4, 2)
-    batch = long_text.read(
-        pt_rollout.rollout, reader, texts, carried=False
-    ).batch
+    batch = long_text.read(pt_rollout.rollout, reader, texts, carried=False).batch
     tok = long_text.tokenizer()
     second = [tok.tokens[t] for t in batch.prompts[4]]
     assert second[:3] == [long_text.UNKNOWN] * 3
@@ -142,8 +136,7 @@ def test_what_is_paid(reading):
             wanted = long_text.after(before, story.chunks[k])
             paid = token[40 * k + i]
             assert paid[:3].tolist() == [
-                0.25 * (a == b)
-                for a, b in zip(reading.notes[k][i], wanted)
+                0.25 * (a == b) for a, b in zip(reading.notes[k][i], wanted)
             ]
             assert note[40 * k + i].sum() == pytest.approx(paid.sum())
             assert answer[40 * k + i].sum() == pytest.approx(
@@ -154,14 +147,17 @@ def test_what_is_paid(reading):
     assert reading.right.mean() < 1 and (note != answer).any()
 
 
-@pytest.mark.parametrize(("name", "call"), [
-    ("split", lambda: stories(split="validation")),
-    ("count", lambda: stories(0)),
-    ("chunks", lambda: stories(chunks=0)),
-    ("texts", lambda: long_text.read(None, None, stories(1) + stories(1, 2))),
-    ("texts", lambda: long_text.read(None, None, [])),
-    ("credit", lambda: long_text.paid(None, "story")),
-])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("split", lambda: stories(split="validation")),
+        ("count", lambda: stories(0)),
+        ("chunks", lambda: stories(chunks=0)),
+        ("texts", lambda: long_text.read(None, None, stories(1) + stories(1, 2))),
+        ("texts", lambda: long_text.read(None, None, [])),
+        ("credit", lambda: long_text.paid(None, "story")),
+    ],
+)
 def test_bad_input(name, call):
     with pytest.raises(ValueError, match=f"{name}: expected"):
         call()

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from applications import metrics
 
 SINGLE = {
-    "bleu": metrics.bleu, "bleu zh": partial(metrics.bleu, language="zh"),
-    "chrf": metrics.chrf, "rouge": metrics.rouge,
+    "bleu": metrics.bleu,
+    "bleu zh": partial(metrics.bleu, language="zh"),
+    "chrf": metrics.chrf,
+    "rouge": metrics.rouge,
     "rouge2": partial(metrics.rouge, kind="rouge2"),
     "token_f1": metrics.token_f1,
     "word_error_rate": metrics.word_error_rate,
 }
 CORPUS = {
-    "bleu": metrics.corpus_bleu, "chrf": metrics.corpus_chrf,
+    "bleu": metrics.corpus_bleu,
+    "chrf": metrics.corpus_chrf,
     "wer": metrics.corpus_word_error_rate,
 }
 WORDS = st.lists(st.sampled_from(["a", "b", "cat", "dog"]), max_size=6)
@@ -35,9 +38,7 @@ def test_bleu_by_hand():
     # 3 of 4 words, 2 of 3 pairs, 1 of 2 triples, and 0 of 1 runs of four,
     # which "exp" smoothing counts as 1/2; lengths are equal.
     wanted = (3 / 4 * 2 / 3 * 1 / 2 * 1 / 2) ** 0.25
-    assert metrics.bleu(["a b c x"], target=["a b c d"]) == [
-        pytest.approx(wanted)
-    ]
+    assert metrics.bleu(["a b c x"], target=["a b c d"]) == [pytest.approx(wanted)]
 
 
 def test_bleu_punishes_what_is_short():
@@ -47,8 +48,8 @@ def test_bleu_punishes_what_is_short():
 
 
 def test_chinese_is_counted_in_characters():
-    one, = metrics.bleu(["我喜欢小猫"], target=["我喜欢小狗"], language="zh")
-    other, = metrics.bleu(["我喜欢小猫"], target=["我喜欢小狗"])
+    (one,) = metrics.bleu(["我喜欢小猫"], target=["我喜欢小狗"], language="zh")
+    (other,) = metrics.bleu(["我喜欢小猫"], target=["我喜欢小狗"])
     assert one > 0.5 > other
 
 
@@ -102,12 +103,15 @@ def test_an_empty_corpus_of_predictions_has_a_score(name):
 
 
 @pytest.mark.parametrize("name", SINGLE)
-@pytest.mark.parametrize("completions, target, message", [
-    (["a"], [""], "target: expected texts that are not empty"),
-    (["a"], ["a", "b"], "target: expected a list of 1 texts"),
-    (["a"], "a", "target: expected a list of 1 texts"),
-    ([], [], "completions: expected at least one"),
-])
+@pytest.mark.parametrize(
+    "completions, target, message",
+    [
+        (["a"], [""], "target: expected texts that are not empty"),
+        (["a"], ["a", "b"], "target: expected a list of 1 texts"),
+        (["a"], "a", "target: expected a list of 1 texts"),
+        ([], [], "completions: expected at least one"),
+    ],
+)
 def test_bad_pairs_are_named(name, completions, target, message):
     with pytest.raises(ValueError, match=message):
         SINGLE[name](completions, target=target)

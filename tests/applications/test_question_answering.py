@@ -9,8 +9,13 @@ import pytest
 from applications import metrics
 from applications import question_answering as qa
 
-FACTS = (("Ann", "New York"), ("Ida", qa.NOWHERE), ("Mia", "San Juan"),
-         ("cook", "Mia"), ("nurse", "Ida"))
+FACTS = (
+    ("Ann", "New York"),
+    ("Ida", qa.NOWHERE),
+    ("Mia", "San Juan"),
+    ("cook", "Mia"),
+    ("nurse", "Ida"),
+)
 TWO = qa.Question(FACTS, (3, 2), qa.HOME[0])
 
 
@@ -42,10 +47,12 @@ def test_what_is_held_out():
         assert qa.new_people(question)
     for question in qa.questions("pairs"):
         for subject, value in (question.facts[i] for i in question.asked):
-            assert qa.new_pair(subject, value) or value in (
-                qa.NOWHERE, qa.NOBODY)
-    new = ["tell me the home" in q.prompt for q in qa.questions("test")
-           if q.template not in qa.HOLDER]
+            assert qa.new_pair(subject, value) or value in (qa.NOWHERE, qa.NOBODY)
+    new = [
+        "tell me the home" in q.prompt
+        for q in qa.questions("test")
+        if q.template not in qa.HOLDER
+    ]
     assert np.mean(new) == pytest.approx(0.5, abs=0.05)
 
 
@@ -58,8 +65,9 @@ def test_guesses_are_written_in_worked_alone():
             assert question.kind == "no answer"
             assert answer in [b for _, b in question.facts]
     none = sum(q.kind == "no answer" for q in qa.questions(qa.WORKED))
-    guesses = sum(a != q.answer for q, a in zip(
-        qa.questions(qa.WORKED), qa.written(qa.WORKED)))
+    guesses = sum(
+        a != q.answer for q, a in zip(qa.questions(qa.WORKED), qa.written(qa.WORKED))
+    )
     assert guesses / none == pytest.approx(qa.GUESSED, abs=0.05)
 
 
@@ -106,16 +114,18 @@ def test_the_reward_stands_on_the_last_token():
     env = qa.environment("test", qa.token_abstention(0.5))
     ids = env.tokenizer.encode_batch(["Mia", "unknown", "Cape Town"], 3, True)
     mask = (ids != 0).astype(float)
-    rows = [i for i, q in enumerate(qa.questions("test"))
-            if q.answer == "Mia"][:1] * 3
+    rows = [i for i, q in enumerate(qa.questions("test")) if q.answer == "Mia"][:1] * 3
     paid = env.rewards(ids, mask, rows)
-    np.testing.assert_array_equal(
-        paid, [[0, 1, 0], [0, 0, 0], [0, 0, -0.5]])
+    np.testing.assert_array_equal(paid, [[0, 1, 0], [0, 0, 0], [0, 0, -0.5]])
 
 
 def test_scores_by_hand():
-    asked = [TWO, replace(TWO, asked=(0,)), replace(TWO, asked=(1,)),
-             replace(TWO, asked=(2,))]
+    asked = [
+        TWO,
+        replace(TWO, asked=(0,)),
+        replace(TWO, asked=(1,)),
+        replace(TWO, asked=(2,)),
+    ]
     found = qa.scores(asked, ["San Jose", "New York", "unknown", "San Juan"])
     assert found["exact match"] == 0.75
     assert found["exact match, one hop"] == 1.0

@@ -54,16 +54,21 @@ def test_an_outcome_has_a_framework():
 
 
 def test_results_can_be_shown_and_read():
-    other = Outcome("TensorFlow", "chrF", 40, np.array([41.0, 42.0]), 9.0,
-                    rewarded=False)
+    other = Outcome(
+        "TensorFlow", "chrF", 40, np.array([41.0, 42.0]), 9.0, rewarded=False
+    )
     table = Results("Translation", [outcome(), other])
     shown = table._repr_mimebundle_()
     assert set(shown) == {"text/plain", "text/markdown", MIME}
     kept = shown[MIME]
     assert kept["application"] == "Translation"
     assert kept["outcomes"][1] == {
-        "framework": "TensorFlow", "metric": "chrF", "start": 40.0,
-        "values": [41.0, 42.0], "seconds": 9.0, "rewarded": False,
+        "framework": "TensorFlow",
+        "metric": "chrF",
+        "start": 40.0,
+        "values": [41.0, 42.0],
+        "seconds": 9.0,
+        "rewarded": False,
         "lower_is_better": False,
     }
     row = "| PyTorch | BLEU | yes | 0.3 | 0.6 ± 0.25 | +0.3 * | 3 | 12 |"

@@ -24,8 +24,7 @@ def tokenizer():
 
 def test_reviews_are_balanced_in_every_split():
     for split, size in SIZES.items():
-        found = Counter((r.language, r.topic, r.label)
-                        for r in sentiment.load(split))
+        found = Counter((r.language, r.topic, r.label) for r in sentiment.load(split))
         assert len(found) == 24 and set(found.values()) == {size}
     assert len(sentiment.load()) == 960
 
@@ -75,12 +74,15 @@ def test_tagged_sentences():
         assert any(text.startswith(start) for text in texts)
 
 
-@pytest.mark.parametrize("line, message", [
-    ("fr\tfood\tpositive\tBon.", "language: .* line 2 of"),
-    ("en\tcars\tpositive\tGood.", "topic: "),
-    ("en\tfood\tgreat\tGood.", "label: "),
-    ("en\tfood\tpositive\t ", "text: "),
-])
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("fr\tfood\tpositive\tBon.", "language: .* line 2 of"),
+        ("en\tcars\tpositive\tGood.", "topic: "),
+        ("en\tfood\tgreat\tGood.", "label: "),
+        ("en\tfood\tpositive\t ", "text: "),
+    ],
+)
 def test_bad_rows(tmp_path, line, message):
     path = tmp_path / "reviews.tsv"
     path.write_text("language\ttopic\tlabel\ttext\n" + line + "\n", "utf-8")
@@ -109,16 +111,19 @@ def test_bad_arguments(tmp_path, tokenizer):
 
 
 def test_classes():
-    reviews = [sentiment.Review("a", "en", "film", "positive"),
-               sentiment.Review("b", "zh", "food", "negative")]
+    reviews = [
+        sentiment.Review("a", "en", "film", "positive"),
+        sentiment.Review("b", "zh", "food", "negative"),
+    ]
     assert sentiment.classes(reviews) == [1, 0]
     assert sentiment.classes(reviews, "topic") == [2, 0]
 
 
 def test_every_token_is_asked_for_the_label(tokenizer):
     rng = np.random.default_rng(0)
-    (ids, mask), targets, counted = next(sentiment.batches(
-        ["good", "not so bad"], [0, 1], tokenizer, 2, rng))
+    (ids, mask), targets, counted = next(
+        sentiment.batches(["good", "not so bad"], [0, 1], tokenizer, 2, rng)
+    )
     assert (counted == mask).all() and ids.shape == targets.shape
     for row, label in zip(ids, targets):
         positive = "so" in tokenizer.decode(row)
@@ -130,8 +135,13 @@ def test_meaning_is_the_grammars_label():
     for _ in range(400):
         review = grammar.review(rng)
         assert sentiment.meaning(review.en) == review.label
-    for text in ("The cat sat on the mat.", "The film was good. The film was "
-                 "bad.", "The film was film.", "The film was not", ""):
+    for text in (
+        "The cat sat on the mat.",
+        "The film was good. The film was bad.",
+        "The film was film.",
+        "The film was not",
+        "",
+    ):
         assert sentiment.meaning(text) is None
 
 
@@ -140,10 +150,11 @@ def test_environment(tokenizer):
     assert len(train) == len(set(train)) == 30 and len(test) == 20
     assert not set(train) & set(test)
     env = sentiment.environment(
-        "test", tokenizer, lambda texts: [len(t) for t in texts])
+        "test", tokenizer, lambda texts: [len(t) for t in texts]
+    )
     end = [*tokenizer.encode(" was good."), tokenizer.eos_id]
     completions = np.zeros((1, len(end) + 2), int)
-    completions[0, :len(end)] = end
+    completions[0, : len(end)] = end
     mask = (np.arange(len(end) + 2) < len(end)) * 1.0
     paid = env.rewards(completions, mask[None], np.array([0]))
     assert paid.sum() == paid[0, len(end) - 1] == len("The hotel was good.")
@@ -153,9 +164,10 @@ def test_both_frameworks_write_the_same(tokenizer):
     env = sentiment.environment("test", tokenizer, lambda t: [0.0] * len(t))
     written = [
         rollout(module.load(str(MODELS / "gpt")), env, np.arange(8))
-        for module, rollout in ((pt_pretrained, pt_rollout),
-                                (tf_pretrained, tf_rollout))
+        for module, rollout in (
+            (pt_pretrained, pt_rollout),
+            (tf_pretrained, tf_rollout),
+        )
     ]
     assert (written[0].completions == written[1].completions).all()
-    np.testing.assert_allclose(
-        written[0].logprobs, written[1].logprobs, atol=1e-4)
+    np.testing.assert_allclose(written[0].logprobs, written[1].logprobs, atol=1e-4)

@@ -17,9 +17,7 @@ NETWORKS = speech.FOLDER.parents[1] / "models" / "speech"
 
 
 def tone(hertz, seconds=0.5):
-    return np.sin(
-        2 * np.pi * hertz * np.arange(seconds * speech.RATE) / speech.RATE
-    )
+    return np.sin(2 * np.pi * hertz * np.arange(seconds * speech.RATE) / speech.RATE)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +51,17 @@ def test_loudness_does_not_matter_and_decibels_are_right():
     np.testing.assert_allclose(mel[:, 16], -20, atol=1)
 
 
-@pytest.mark.parametrize("samples, rate, name", [
-    (np.ones(1600), 22_050, "rate"), (np.ones(799), 16_000, "samples"),
-    (np.ones((2, 1600)), 16_000, "samples"), ([], 16_000, "samples"),
-    (np.full(1600, np.nan), 16_000, "samples"),
-    (np.zeros(1600), 16_000, "samples"),
-])
+@pytest.mark.parametrize(
+    "samples, rate, name",
+    [
+        (np.ones(1600), 22_050, "rate"),
+        (np.ones(799), 16_000, "samples"),
+        (np.ones((2, 1600)), 16_000, "samples"),
+        ([], 16_000, "samples"),
+        (np.full(1600, np.nan), 16_000, "samples"),
+        (np.zeros(1600), 16_000, "samples"),
+    ],
+)
 def test_sound_that_is_none(samples, rate, name):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         speech.log_mel(samples, rate)
@@ -72,8 +75,7 @@ def test_the_splits_share_no_voice_and_no_sentence():
     assert (len(train), len(test)) == (3000, 400)
     for key in ("voice", "text"):
         assert not {r[key] for r in train} & {r[key] for r in test}
-    words = [{w for r in rows for w in r["text"].split()}
-             for rows in (train, test)]
+    words = [{w for r in rows for w in r["text"].split()} for rows in (train, test)]
     assert words[0] == set(speech.tokenizer().tokens[3:]) >= words[1]
     for rows in (train, test):
         for level in speech.LEVELS:
@@ -90,12 +92,21 @@ def test_the_files_are_small(frames):
 
 
 def test_the_parts():
-    size = {p: len(speech.environment("train", part=p)) for p in
-            ("all", "quiet", "noisy", "tagged", "untagged")}
-    assert size == {"all": 3000, "quiet": 1500, "noisy": 1500,
-                    "tagged": 750, "untagged": 750}
-    numbers = [set(speech.environment("train", part=p).prompts[:, 0])
-               for p in ("quiet", "tagged", "untagged")]
+    size = {
+        p: len(speech.environment("train", part=p))
+        for p in ("all", "quiet", "noisy", "tagged", "untagged")
+    }
+    assert size == {
+        "all": 3000,
+        "quiet": 1500,
+        "noisy": 1500,
+        "tagged": 750,
+        "untagged": 750,
+    }
+    numbers = [
+        set(speech.environment("train", part=p).prompts[:, 0])
+        for p in ("quiet", "tagged", "untagged")
+    ]
     assert set.union(*numbers) == set(range(3000))
     env = speech.environment("test")
     assert env.prompts[:, 0].tolist() == list(range(3000, 3400))
@@ -113,15 +124,14 @@ def test_data_that_does_not_fit(tmp_path):
     (tmp_path / "test.tsv").write_text("".join(lines[:-1]))
     with pytest.raises(ValueError, match=r"^folder: expected uint8 \(399,"):
         speech.recordings("test", tmp_path)
-    (tmp_path / "test.tsv").write_text(
-        "".join(lines).replace("\t30\n", "\t31\n")
-    )
+    (tmp_path / "test.tsv").write_text("".join(lines).replace("\t30\n", "\t31\n"))
     with pytest.raises(ValueError, match="^folder: expected snr in"):
         speech.recordings("test", tmp_path)
 
 
 def test_prompts_that_are_no_tokens():
     """The environment bounds them by their own size, and so does sampling."""
+
     def unpaid(completions, mask, targets):
         return np.zeros(mask.shape)
 
@@ -129,8 +139,7 @@ def test_prompts_that_are_no_tokens():
     assert env.prompts.tolist() == env.targets.tolist() == [[7]]
     for size in (None, 7):
         with pytest.raises(ValueError, match="^prompts: expected token ids"):
-            BatchedEnvironment([[7]], [[1]], unpaid, 4,
-                               prompt_vocab_size=size)
+            BatchedEnvironment([[7]], [[1]], unpaid, 4, prompt_vocab_size=size)
 
 
 # --- Rewards ---------------------------------------------------------------
@@ -170,9 +179,7 @@ def test_a_word_is_paid_where_it_is_named_first():
 
 def test_tags_are_the_set_of_words():
     env = speech.environment("train")
-    (prompts,), said, mask = next(
-        speech.tags(env, 5, np.random.default_rng(0))
-    )
+    (prompts,), said, mask = next(speech.tags(env, 5, np.random.default_rng(0)))
     again = env.targets_text(prompts[:, 0])  # the numbers are the rows
     for row, text in zip(said, again):
         heard = {env.tokenizer.tokens[i] for i in np.flatnonzero(row)}
@@ -193,13 +200,14 @@ def test_the_same_first_weights_and_log_probabilities(frames):
     found = []
     for fw in BOTH:
         policy = small(fw, frames, seed=1)
-        prompts, texts = fw.tensor(np.array([[3], [49]])), fw.tensor(
-            np.arange(20).reshape(4, 5)
+        prompts, texts = (
+            fw.tensor(np.array([[3], [49]])),
+            fw.tensor(np.arange(20).reshape(4, 5)),
         )
         weights = fw.checkpoints.get_weights(policy)
-        found.append([weights, *map(
-            fw.numpy, policy.evaluate(prompts, texts, temperature=0.7)
-        )])
+        found.append(
+            [weights, *map(fw.numpy, policy.evaluate(prompts, texts, temperature=0.7))]
+        )
     (left, *ours), (right, *theirs) = found
     assert left.keys() == right.keys()
     for name in left:
@@ -213,13 +221,17 @@ def test_sampling_is_what_evaluate_says(fw, frames):
     """Step by step, with rows that leave the batch, as in one pass."""
     policy = small(fw, frames)
     batch = fw.rollout.sample(
-        policy, np.arange(40)[:, None], 6, eos_id=2, group_size=2,
+        policy,
+        np.arange(40)[:, None],
+        6,
+        eos_id=2,
+        group_size=2,
         noise=np.random.default_rng(0).gumbel(size=(80, 6, 31)),
     )
     completions, logprobs, mask = batch
-    found = fw.numpy(policy.evaluate(
-        fw.tensor(np.arange(40)[:, None]), fw.tensor(completions)
-    )[0])
+    found = fw.numpy(
+        policy.evaluate(fw.tensor(np.arange(40)[:, None]), fw.tensor(completions))[0]
+    )
     assert 1 < mask.sum(axis=1).min() or mask.sum() < mask.size
     np.testing.assert_allclose(found * mask, logprobs, atol=1e-12)
     with pytest.raises(ValueError, match=r"^prompts: .* in \[0, 50\)"):
@@ -236,9 +248,7 @@ def test_rows_that_are_kept_go_on_as_before(fw, frames):
     kept = policy.keep(state, fw.tensor(rows))
     logits, _ = policy.step(fw.tensor(tokens), state)
     fewer, _ = policy.step(fw.tensor(tokens[rows]), kept)
-    np.testing.assert_allclose(
-        fw.numpy(fewer), fw.numpy(logits)[rows], atol=1e-12
-    )
+    np.testing.assert_allclose(fw.numpy(fewer), fw.numpy(logits)[rows], atol=1e-12)
 
 
 @FRAMEWORKS
@@ -271,11 +281,11 @@ def test_both_load_the_networks_of_the_book(frames):
         spotter = models.WordSpotter(31, frames, **speech.SPOTTER)
         fw.checkpoints.load_model(NETWORKS / "start.safetensors", policy)
         fw.checkpoints.load_model(NETWORKS / "spotter.safetensors", spotter)
-        found.append((
-            fw.numpy(policy.evaluate(
-                fw.tensor(numbers), fw.tensor(texts)
-            )[0]),
-            fw.numpy(spotter(fw.tensor(numbers))),
-        ))
+        found.append(
+            (
+                fw.numpy(policy.evaluate(fw.tensor(numbers), fw.tensor(texts))[0]),
+                fw.numpy(spotter(fw.tensor(numbers))),
+            )
+        )
     for a, b in zip(*found):
         np.testing.assert_allclose(a, b, atol=1e-4)

@@ -1,6 +1,5 @@
 """Reports and headlines: the splits, the salience, the rewards, the start."""
 
-
 import numpy as np
 import pytest
 
@@ -25,8 +24,10 @@ def sentences(report):
 # Every sentence that can be told, with its event and place.
 TOLD = {
     pattern.format(p=place, n=number): (event, place)
-    for event in task.events() for pattern in event.sentences
-    for place in task.PLACES for number in task.NUMBERS
+    for event in task.events()
+    for pattern in event.sentences
+    for place in task.PLACES
+    for number in task.NUMBERS
 }
 
 
@@ -59,8 +60,9 @@ def test_the_place_of_the_news_is_random_and_events_change_roles(splits):
     at = [sentences(r).index(r.sentence) for r in splits["train"]]
     assert np.bincount(at).min() > 0.3 * len(at)
     news = {r.event for r in splits["train"]}
-    beside = {TOLD[s][0] for r in splits["test"] for s in sentences(r)
-              if s != r.sentence}
+    beside = {
+        TOLD[s][0] for r in splits["test"] for s in sentences(r) if s != r.sentence
+    }
     assert {event.level for event in news & beside} == {2, 3}
 
 
@@ -107,8 +109,7 @@ def test_recall_on_hand_worked_values():
         ("Elsby gale damages two two houses in Elsby", 1, 2 * 6 / (8 + 6)),
         ("", 0, 0),
     ):
-        assert task.rouge_recall([text], target=wanted) == [
-            pytest.approx(recall)]
+        assert task.rouge_recall([text], target=wanted) == [pytest.approx(recall)]
         assert metrics.rouge([text], target=wanted) == [pytest.approx(f1)]
     assert task.rouge_recall(["两艘船", "船"], target=["船"] * 2) == [1, 1]
 
@@ -119,10 +120,14 @@ def test_right_fact_on_hand_worked_values(splits):
     other = next(x for x in task.PLACES if x != p)
     number = next(x for x in task.NUMBERS if x != n)
     for text, right in (
-        (f"gale damages {n} houses in {p}", 1), (f"gale in {p}", 1),
-        (f"gale damages {number} houses in {p}", 0), (f"gale in {other}", 0),
-        (f"gale in {p} and {other}", 0), (f"flood in {p}", 0),
-        (f"flood and gale in {p}", 0), ("", 0),
+        (f"gale damages {n} houses in {p}", 1),
+        (f"gale in {p}", 1),
+        (f"gale damages {number} houses in {p}", 0),
+        (f"gale in {other}", 0),
+        (f"gale in {p} and {other}", 0),
+        (f"flood in {p}", 0),
+        (f"flood and gale in {p}", 0),
+        ("", 0),
     ):
         assert task.right_fact([text], report=[report]) == [right], text
     made = splits["test"]

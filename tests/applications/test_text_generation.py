@@ -30,8 +30,7 @@ def verdicts(text, language="en", end=False):
     """(token, verdict) of a text without prompt."""
     ids = [TOKENIZER.bos_id, *TOKENIZER.encode(text)]
     ids = np.array([ids + [TOKENIZER.eos_id] * end])
-    paid = task.token_grammar(
-        ids, np.ones(ids.shape), TOKENIZER, PARSERS[language])
+    paid = task.token_grammar(ids, np.ones(ids.shape), TOKENIZER, PARSERS[language])
     return paid[0, 1:].tolist()
 
 
@@ -95,7 +94,17 @@ def test_supervised_batches():
 def test_verdicts_by_hand():
     # The| cat| sat| the| mat|.| It| ran| away|.
     assert verdicts("The cat sat the mat. It ran away.") == [
-        1, 1, 1, 0, 0, 0, 1, 1, 0, 0]
+        1,
+        1,
+        1,
+        0,
+        0,
+        0,
+        1,
+        1,
+        0,
+        0,
+    ]
     text = "The cat sat on the mat."
     assert verdicts(text, end=True) == [1] * 8
     assert verdicts(text[:-1], end=True) == [1] * 6 + [0]
@@ -112,10 +121,18 @@ def test_chinese_tokens_hold_several_words():
 
 
 def test_a_token_that_writes_nothing_earns_nothing():
-    ids = np.array([[TOKENIZER.bos_id, *TOKENIZER.encode("The cat"),
-                     TOKENIZER.pad_id, TOKENIZER.bos_id, TOKENIZER.mask_id]])
-    paid = task.token_grammar(
-        ids, np.ones(ids.shape), TOKENIZER, PARSERS["en"])
+    ids = np.array(
+        [
+            [
+                TOKENIZER.bos_id,
+                *TOKENIZER.encode("The cat"),
+                TOKENIZER.pad_id,
+                TOKENIZER.bos_id,
+                TOKENIZER.mask_id,
+            ]
+        ]
+    )
+    paid = task.token_grammar(ids, np.ones(ids.shape), TOKENIZER, PARSERS["en"])
     assert paid.tolist() == [[0, 1, 1, 0, 0, 0]]
 
 
@@ -127,8 +144,7 @@ def test_a_mask_ends_the_text():
 
 
 def test_coherence_is_cut_off():
-    assert_allclose(task.token_coherence(np.array([0.0, -2, -10, -99])),
-                    [1, 0.8, 0, 0])
+    assert_allclose(task.token_coherence(np.array([0.0, -2, -10, -99])), [1, 0.8, 0, 0])
 
 
 def test_the_halves_are_weighted():
@@ -150,8 +166,9 @@ def test_measures_by_hand():
     prompts = np.array([TOKENIZER.encode("The cat sat on")] * 2)
     rest = TOKENIZER.encode_batch([" the mat.", " mat the."], 4)
     mask = np.array([[1.0, 1, 1, 0]] * 2)
-    batch = Rollout(prompts, rest, mask, 0 * mask, 0 * mask,
-                    np.ones(2, bool), np.arange(2))
+    batch = Rollout(
+        prompts, rest, mask, 0 * mask, 0 * mask, np.ones(2, bool), np.arange(2)
+    )
     scores = task.instant_scores(unlikely(2.0), TOKENIZER, PARSERS["en"])
     found = task.measures(batch, scores, TOKENIZER)
     assert found["grammar"] == pytest.approx(0.5)  # 3 of 3, 0 of 3
@@ -164,8 +181,10 @@ def test_measures_by_hand():
 def test_both_frameworks_give_the_same_scores():
     text = "The cat sat on the mat. Then it saw a small mouse."
     both = []
-    for pretrained, rewards in ((pt_pretrained, pt_rewards),
-                                (tf_pretrained, tf_rewards)):
+    for pretrained, rewards in (
+        (pt_pretrained, pt_rewards),
+        (tf_pretrained, tf_rewards),
+    ):
         likely = partial(rewards.token_loglikelihood, pretrained.load(MODEL))
         scores = task.instant_scores(likely, TOKENIZER, PARSERS["en"])
         both.append(task.text_scores([text, "The mat"], scores, TOKENIZER))
@@ -177,8 +196,7 @@ def test_both_frameworks_give_the_same_scores():
 
 def test_an_empty_text_has_no_scores():
     scores = task.instant_scores(unlikely(1.0), TOKENIZER, PARSERS["en"])
-    (coherence, _), empty = task.text_scores(["The mat", ""], scores,
-                                             TOKENIZER)
+    (coherence, _), empty = task.text_scores(["The mat", ""], scores, TOKENIZER)
     assert len(coherence) == 2
     assert [len(half) for half in empty] == [0, 0]
 
@@ -186,20 +204,26 @@ def test_an_empty_text_has_no_scores():
 # --- Bad input ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call, match", [
-    (lambda: task.prompts("dev"), "split: expected one of"),
-    (lambda: task.prompts("test", "de"), "language: expected one of"),
-    (lambda: task.looping_texts("de"), "language: expected one of"),
-    (lambda: task.looping_texts(share=1.0), "share: expected"),
-    (lambda: task.looping_texts(times=0), "times: expected"),
-    (lambda: task.supervised_batches(["The cat."], TOKENIZER),
-     "texts: expected"),
-    (lambda: task.continuations(["The cat", "The"], None, TOKENIZER),
-     "texts: expected prompts of one length"),
-    (lambda: task.continuations([], None, TOKENIZER), "texts: expected"),
-    (lambda: task.environment("test", None, TOKENIZER, max_length=0),
-     "max_length: expected"),
-])
+@pytest.mark.parametrize(
+    "call, match",
+    [
+        (lambda: task.prompts("dev"), "split: expected one of"),
+        (lambda: task.prompts("test", "de"), "language: expected one of"),
+        (lambda: task.looping_texts("de"), "language: expected one of"),
+        (lambda: task.looping_texts(share=1.0), "share: expected"),
+        (lambda: task.looping_texts(times=0), "times: expected"),
+        (lambda: task.supervised_batches(["The cat."], TOKENIZER), "texts: expected"),
+        (
+            lambda: task.continuations(["The cat", "The"], None, TOKENIZER),
+            "texts: expected prompts of one length",
+        ),
+        (lambda: task.continuations([], None, TOKENIZER), "texts: expected"),
+        (
+            lambda: task.environment("test", None, TOKENIZER, max_length=0),
+            "max_length: expected",
+        ),
+    ],
+)
 def test_bad_input(call, match):
     with pytest.raises(ValueError, match=match):
         call()

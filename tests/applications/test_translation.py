@@ -1,6 +1,5 @@
 """The data of the chapter on translation and its rewards."""
 
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -46,25 +45,37 @@ def test_held_out_by_template():
     # Each construction alone is known from training, and nearly each word.
     train = translation.pairs("train")
     assert {c for p in test for c in p.template} <= {
-        c for p in train for c in p.template}
+        c for p in train for c in p.template
+    }
     for side, unknown in (("zh", set()), ("en", {"looking"})):
-        words = [{w for p in data for w in split_words(getattr(p, side))}
-                 for data in (test, train)]
+        words = [
+            {w for p in data for w in split_words(getattr(p, side))}
+            for data in (test, train)
+        ]
         assert words[0] - words[1] == unknown
 
 
-@pytest.mark.parametrize("template, zh, en", [
-    (("past", "question", "person", "place", "number"), "了 吗", "did the ?"),
-    (("future", "negation", "people", "plain", "this"), "们 不 会",
-     "will not ."),
-    (("present", "statement", "owned person", "ba", "bare"), "的 把 放 在",
-     "the ."),
-    (("progressive", "statement", "pronoun", "give", "relative"), "正在 给 的",
-     "giving the that ."),
-])
+@pytest.mark.parametrize(
+    "template, zh, en",
+    [
+        (("past", "question", "person", "place", "number"), "了 吗", "did the ?"),
+        (("future", "negation", "people", "plain", "this"), "们 不 会", "will not ."),
+        (
+            ("present", "statement", "owned person", "ba", "bare"),
+            "的 把 放 在",
+            "the .",
+        ),
+        (
+            ("progressive", "statement", "pronoun", "give", "relative"),
+            "正在 给 的",
+            "giving the that .",
+        ),
+    ],
+)
 def test_constructions_show_on_both_sides(template, zh, en):
-    made = [translation.make(template, np.random.default_rng(seed))
-            for seed in range(20)]
+    made = [
+        translation.make(template, np.random.default_rng(seed)) for seed in range(20)
+    ]
     for source, target in made:
         assert set(zh.split()) <= set(source.split())
         assert set(en.split()) <= set(split_words(target))
@@ -93,8 +104,7 @@ def test_tokenizer():
     for split in SPLITS:
         for pair in translation.pairs(split):
             assert tok.decode(tok.encode(pair.en)) == pair.en
-            assert [tok.tokens[i] for i in tok.encode(pair.zh)] == (
-                pair.zh.split())
+            assert [tok.tokens[i] for i in tok.encode(pair.zh)] == (pair.zh.split())
     with pytest.raises(ValueError, match="text: 'tea' is not in the vocab"):
         tok.encode("he drinks tea.".replace("drinks", "buys"))
 
@@ -104,8 +114,7 @@ def test_environment():
     assert len(env) == 300 and env.max_length == 15
     pair = translation.pairs("test")[3]
     assert env.targets_text([3]) == [pair.en]
-    assert env.texts(env.prompts[[3]])[0].replace(" ", "") == (
-        pair.zh.replace(" ", ""))
+    assert env.texts(env.prompts[[3]])[0].replace(" ", "") == (pair.zh.replace(" ", ""))
     ids = tok.encode_batch([pair.en, ""], 15, add_eos=True)
     mask = np.cumsum(ids == tok.eos_id, axis=1) - (ids == tok.eos_id) < 1
     paid = env.rewards(ids, mask.astype(float), np.array([3, 3]))
@@ -122,31 +131,38 @@ def test_shaped_reward_adds_up_to_the_score():
     mask = np.cumsum(ids == tok.eos_id, axis=1) - (ids == tok.eos_id) < 1
     targets = tok.encode_batch(wanted, 15, add_eos=True)
     potentials = rewards.potentials_from_text(metrics.bleu, tok)
-    paid = rewards.potential_difference(
-        potentials(ids, mask * 1.0, targets), mask)
+    paid = rewards.potential_difference(potentials(ids, mask * 1.0, targets), mask)
     assert_allclose(paid.sum(axis=1), metrics.bleu(made, target=wanted))
     assert (paid[:, -5:] == 0).all()
 
 
-@pytest.mark.parametrize("made, wanted, found", [
-    ("he reads two books.", "he reads two books.", (0, 5)),
-    ("he read two book.", "he reads two books.", (2, 5)),
-    ("him did not read an book", "he does not read a book.", (3, 6)),
-    ("she reads these letters.", "she read this book.", (2, 4)),
-    ("", "he reads.", (0, 0)),
-])
+@pytest.mark.parametrize(
+    "made, wanted, found",
+    [
+        ("he reads two books.", "he reads two books.", (0, 5)),
+        ("he read two book.", "he reads two books.", (2, 5)),
+        ("him did not read an book", "he does not read a book.", (3, 6)),
+        ("she reads these letters.", "she read this book.", (2, 4)),
+        ("", "he reads.", (0, 0)),
+    ],
+)
 def test_wrong_forms(made, wanted, found):
     assert translation.wrong_forms([made], [wanted]) == found
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: translation.pairs("dev"), r"split: expected one of \('train'"),
-    (lambda: translation.environment("dev"), "split: expected one of"),
-    (lambda: translation.wrong_forms(["a"], [""]), "targets: expected texts"),
-    (lambda: metrics.bleu(["a"], target=[" "]), "target: expected texts"),
-    (lambda: metrics.bleu(["a"], target=["b"], language="fr"),
-     r"language: expected one of \('en', 'zh'\), got 'fr'"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: translation.pairs("dev"), r"split: expected one of \('train'"),
+        (lambda: translation.environment("dev"), "split: expected one of"),
+        (lambda: translation.wrong_forms(["a"], [""]), "targets: expected texts"),
+        (lambda: metrics.bleu(["a"], target=[" "]), "target: expected texts"),
+        (
+            lambda: metrics.bleu(["a"], target=["b"], language="fr"),
+            r"language: expected one of \('en', 'zh'\), got 'fr'",
+        ),
+    ],
+)
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()

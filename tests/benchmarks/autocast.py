@@ -31,16 +31,28 @@ def main():
     policy = GPT(models.CONFIG)
     spread(policy)
     inputs = texts()
-    seconds = alternate({
-        kind: lambda i, on=kind == "bfloat16": gradient(policy, inputs, on)
-        for kind in ("float32", "bfloat16")
-    })
-    report([entry(
-        "speed", seconds["bfloat16"], seconds["float32"], what="bfloat16",
-        framework="pytorch", against="float32", batch=BATCH,
-        prompt=models.PROMPT, completion=models.LAST,
-        differences=differences(policy, inputs),
-    )])
+    seconds = alternate(
+        {
+            kind: lambda i, on=kind == "bfloat16": gradient(policy, inputs, on)
+            for kind in ("float32", "bfloat16")
+        }
+    )
+    report(
+        [
+            entry(
+                "speed",
+                seconds["bfloat16"],
+                seconds["float32"],
+                what="bfloat16",
+                framework="pytorch",
+                against="float32",
+                batch=BATCH,
+                prompt=models.PROMPT,
+                completion=models.LAST,
+                differences=differences(policy, inputs),
+            )
+        ]
+    )
 
 
 def available():

@@ -25,15 +25,21 @@ def main(framework):
     sizes = [(64, length) for length in LENGTHS]
     sizes += [(batch, models.LAST) for batch in BATCHES]
     for batch, length in sizes:
-        seconds = alternate(
-            sides(policy, sample, theirs, batch, length), rounds=3
+        seconds = alternate(sides(policy, sample, theirs, batch, length), rounds=3)
+        entries.append(
+            entry(
+                "speed" if theirs else "value",
+                seconds["ours"],
+                seconds.get("transformers"),
+                what="growth",
+                framework=framework,
+                against="transformers",
+                batch=batch,
+                prompt=models.PROMPT,
+                completion=length,
+                tokens=batch * length,
+            )
         )
-        entries.append(entry(
-            "speed" if theirs else "value", seconds["ours"],
-            seconds.get("transformers"), what="growth", framework=framework,
-            against="transformers", batch=batch, prompt=models.PROMPT,
-            completion=length, tokens=batch * length,
-        ))
     report(entries)
 
 

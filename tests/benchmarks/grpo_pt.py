@@ -29,8 +29,7 @@ class GRPO:
         self.optimizer = adam(self.policy)
         self.optimizer.param_groups[0]["lr"] = rate
 
-    def step(self, prompts, scores, max_length, noise=None, eos_id=None,
-             seed=None):
+    def step(self, prompts, scores, max_length, noise=None, eos_id=None, seed=None):
         """Sample G completions of each prompt (N, P), and one update.
 
         Args:
@@ -39,14 +38,14 @@ class GRPO:
         Returns: the loss and the number of sampled tokens.
         """
         completions, old, mask = sample(
-            self.policy, prompts, max_length, noise, eos_id,
-            group_size=GROUP, seed=seed,
+            self.policy, prompts, max_length, noise, eos_id, group_size=GROUP, seed=seed
         )
         advantages = group_advantages(scores, GROUP, scale=True)[:, None]
         advantages = advantages.repeat(max_length, 1).astype(old.dtype)
-        loss = self.loss(*map(torch.from_numpy, (
-            prompts, completions, mask, old, advantages
-        )), full=eos_id is None)
+        loss = self.loss(
+            *map(torch.from_numpy, (prompts, completions, mask, old, advantages)),
+            full=eos_id is None,
+        )
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0)
@@ -60,8 +59,6 @@ class GRPO:
             reference = self.reference.evaluate(*inputs)[0]
         logprobs = self.policy.evaluate(*inputs)[0]
         gain = clipped_surrogate(
-            policy_ratio(logprobs, old, mask, "token"), advantages,
-            self.clip, self.clip,
+            policy_ratio(logprobs, old, mask, "token"), advantages, self.clip, self.clip
         ) - self.beta * kl_k3(logprobs, reference)
         return -aggregate(gain, mask, "sequence_mean")
-

@@ -41,15 +41,27 @@ def main(framework):
 
         theirs = train(
             models.in_transformers(get_weights(grpo.policy)),
-            models.prompts(BATCH), WARM_UP + ROUNDS,
-            longest(kind), ends(kind), between,
+            models.prompts(BATCH),
+            WARM_UP + ROUNDS,
+            longest(kind),
+            ends(kind),
+            between,
         )
-        entries.append(entry(
-            "speed", seconds[WARM_UP:], theirs[WARM_UP:], target,
-            what="GRPO step", framework=framework, against="TRL",
-            batch=BATCH, prompt=models.PROMPT, completion=kind,
-            tokens=int(np.median(tokens[WARM_UP:])),
-        ))
+        entries.append(
+            entry(
+                "speed",
+                seconds[WARM_UP:],
+                theirs[WARM_UP:],
+                target,
+                what="GRPO step",
+                framework=framework,
+                against="TRL",
+                batch=BATCH,
+                prompt=models.PROMPT,
+                completion=kind,
+                tokens=int(np.median(tokens[WARM_UP:])),
+            )
+        )
     report(entries)
 
 

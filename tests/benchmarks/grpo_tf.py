@@ -29,8 +29,7 @@ class GRPO:
         self.optimizer = adam(self.policy)
         self.rate = tf.constant(rate, tf.float64)
 
-    def step(self, prompts, scores, max_length, noise=None, eos_id=None,
-             seed=None):
+    def step(self, prompts, scores, max_length, noise=None, eos_id=None, seed=None):
         """Sample G completions of each prompt (N, P), and one update.
 
         Args:
@@ -39,23 +38,21 @@ class GRPO:
         Returns: the loss and the number of sampled tokens.
         """
         completions, old, mask = sample(
-            self.policy, prompts, max_length, noise, eos_id,
-            group_size=GROUP, seed=seed,
+            self.policy, prompts, max_length, noise, eos_id, group_size=GROUP, seed=seed
         )
         advantages = group_advantages(scores, GROUP, scale=True)[:, None]
         advantages = advantages.repeat(max_length, 1).astype(old.dtype)
-        loss = self.update(*map(tf.constant, (
-            prompts, completions, mask, old, advantages
-        )), full=eos_id is None)
+        loss = self.update(
+            *map(tf.constant, (prompts, completions, mask, old, advantages)),
+            full=eos_id is None,
+        )
         return float(loss), int(mask.sum())
 
     @tf.function  # without XLA, for which each number of tokens is a program
     def update(self, prompts, completions, mask, old, advantages, full):
         """One clipped Adam step."""
         with tf.GradientTape() as tape:
-            loss = self.loss(
-                prompts, completions, mask, old, advantages, full
-            )
+            loss = self.loss(prompts, completions, mask, old, advantages, full)
         variables = self.optimizer.variables
         gradients = [
             tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
@@ -71,7 +68,6 @@ class GRPO:
         reference = tf.stop_gradient(self.reference.evaluate(*inputs)[0])
         logprobs = self.policy.evaluate(*inputs)[0]
         gain = clipped_surrogate(
-            policy_ratio(logprobs, old, mask, "token"), advantages,
-            self.clip, self.clip,
+            policy_ratio(logprobs, old, mask, "token"), advantages, self.clip, self.clip
         ) - self.beta * kl_k3(logprobs, reference)
         return -aggregate(gain, mask, "sequence_mean")

@@ -48,8 +48,9 @@ class EndAt(LogitsProcessor):
         return scores
 
 
-def train(model, prompts, steps, max_length, ends=None, between=None,
-          checkpointing=False):
+def train(
+    model, prompts, steps, max_length, ends=None, between=None, checkpointing=False
+):
     """Train for some steps of 8 completions of each prompt.
 
     Args:
@@ -69,25 +70,37 @@ def train(model, prompts, steps, max_length, ends=None, between=None,
         if ends is not None:
             _end(model, ends)
         config = GRPOConfig(
-            folder, use_cpu=True, bf16=False, max_steps=steps,
-            gradient_checkpointing=checkpointing, loss_type="grpo",
-            beta=0.04, num_generations=GROUP, learning_rate=1e-6,
+            folder,
+            use_cpu=True,
+            bf16=False,
+            max_steps=steps,
+            gradient_checkpointing=checkpointing,
+            loss_type="grpo",
+            beta=0.04,
+            num_generations=GROUP,
+            learning_rate=1e-6,
             per_device_train_batch_size=batch,
-            max_completion_length=max_length, lr_scheduler_type="constant",
-            save_strategy="no", logging_strategy="no", disable_tqdm=True,
-            report_to=[], seed=0,
+            max_completion_length=max_length,
+            lr_scheduler_type="constant",
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+            report_to=[],
+            seed=0,
         )
         rounds = Rounds(between)
         rng = np.random.default_rng(0)
         trainer = GRPOTrainer(
             model,
-            reward_funcs=lambda completions, **_: rng.random(
-                len(completions)
-            ).tolist(),
-            args=config, callbacks=[rounds],
-            train_dataset=Dataset.from_dict({"prompt": steps * [
-                " ".join(f"t{token}" for token in row) for row in prompts
-            ]}),
+            reward_funcs=lambda completions, **_: rng.random(len(completions)).tolist(),
+            args=config,
+            callbacks=[rounds],
+            train_dataset=Dataset.from_dict(
+                {
+                    "prompt": steps
+                    * [" ".join(f"t{token}" for token in row) for row in prompts]
+                }
+            ),
             processing_class=_tokenizer("end" if ends is None else f"t{EOS}"),
         )
         trainer.train()
@@ -112,6 +125,5 @@ def _tokenizer(eos):
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="t0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="t0", eos_token=eos,
-        padding_side="left",
+        tokenizer_object=tokenizer, pad_token="t0", eos_token=eos, padding_side="left"
     )

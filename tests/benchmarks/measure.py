@@ -56,9 +56,16 @@ def entry(kind, ours, theirs=None, target=None, unit="s", **about):
     reached = None
     if target is not None:
         reached = number >= target if kind == "speed" else number <= target
-    return {**about, "kind": kind, "unit": unit, "ours": ours,
-            "theirs": theirs, "number": number, "target": target,
-            "reached": reached}
+    return {
+        **about,
+        "kind": kind,
+        "unit": unit,
+        "ours": ours,
+        "theirs": theirs,
+        "number": number,
+        "target": target,
+        "reached": reached,
+    }
 
 
 def drawn(kind, ours, theirs):

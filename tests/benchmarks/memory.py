@@ -62,7 +62,10 @@ def trl(side):
     imported = peak()
     model = models.in_transformers(get_weights(GPT(models.CONFIG)))
     seconds = train(
-        model, models.prompts(BATCH), STEPS, models.LAST,
+        model,
+        models.prompts(BATCH),
+        STEPS,
+        models.LAST,
         checkpointing=side == "trl-default",
     )
     return {"imported": imported, "peak": peak(), "first": seconds[0]}

@@ -58,26 +58,31 @@ def in_keras_hub(weights):
     import keras_hub
 
     with tempfile.TemporaryDirectory() as folder:
-        text = json.dumps({**_config(), "model_type": "gpt2",
-                           "architectures": ["GPT2LMHeadModel"]})
-        (Path(folder) / "config.json").write_text(text)
-        save_file(_lm(weights), Path(folder) / "model.safetensors",
-                  metadata={"format": "pt"})
-        model = keras_hub.models.GPT2CausalLM.from_preset(
-            folder, preprocessor=None
+        text = json.dumps(
+            {**_config(), "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
         )
+        (Path(folder) / "config.json").write_text(text)
+        save_file(
+            _lm(weights), Path(folder) / "model.safetensors", metadata={"format": "pt"}
+        )
+        model = keras_hub.models.GPT2CausalLM.from_preset(folder, preprocessor=None)
     sampler = keras_hub.samplers.RandomSampler(seed=0)
     model.compile(sampler=sampler, jit_compile=True)
     return model
 
 
 def _config():
-    config = {name: getattr(CONFIG, name) for name in (
-        "vocab_size", "n_positions", "n_embd", "n_layer", "n_head"
-    )}
+    config = {
+        name: getattr(CONFIG, name)
+        for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+    }
     return {
-        **config, "pad_token_id": PAD, "bos_token_id": EOS,
-        "eos_token_id": None, "resid_pdrop": 0.0, "embd_pdrop": 0.0,
+        **config,
+        "pad_token_id": PAD,
+        "bos_token_id": EOS,
+        "eos_token_id": None,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
         "attn_pdrop": 0.0,
     }
 

@@ -7,8 +7,12 @@ from pathlib import Path
 
 BOOK = Path(__file__).parents[2] / "book"
 PAGE, FIGURE = BOOK / "benchmarks.md", BOOK / "benchmarks.svg"
-NAMES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow",
-         "trl": "TRL", "trl-default": "TRL, recomputing"}
+NAMES = {
+    "pytorch": "PyTorch",
+    "tensorflow": "TensorFlow",
+    "trl": "TRL",
+    "trl-default": "TRL, recomputing",
+}
 
 INTRODUCTION = """\
 # Benchmarks
@@ -133,9 +137,16 @@ def write(results):
 def render(results):
     """The page as MyST text."""
     entries = results["entries"]
-    sections = [introduction(results), sampling(entries), roofline(entries),
-                grpo(entries), memory(entries), growth(entries),
-                bfloat16(entries), missed(entries)]
+    sections = [
+        introduction(results),
+        sampling(entries),
+        roofline(entries),
+        grpo(entries),
+        memory(entries),
+        growth(entries),
+        bfloat16(entries),
+        missed(entries),
+    ]
     return "\n".join(sections)
 
 
@@ -151,27 +162,46 @@ def introduction(results):
     rows = [
         ["processor", f"{machine['processor']}, {machine['cores']} cores"],
         ["memory", f"{machine['memory_gib']} GiB"],
-        ["software", f"{machine['system']}, Python {machine['python']}, "
-                     + versions],
+        ["software", f"{machine['system']}, Python {machine['python']}, " + versions],
     ]
     return INTRODUCTION.format(
-        layers=CONFIG.n_layer, width=CONFIG.n_embd, vocab=CONFIG.vocab_size,
-        prompt=PROMPT, threads=machine["threads"],
+        layers=CONFIG.n_layer,
+        width=CONFIG.n_embd,
+        vocab=CONFIG.vocab_size,
+        prompt=PROMPT,
+        threads=machine["threads"],
         machine=table(["", ""], rows),
     )
 
 
 def sampling(entries):
     """Tokens per second of all samplers."""
-    head = ["ours in", "against", "B", "ours (tokens/s)", "theirs (tokens/s)",
-            "ratio", "target", "reached"]
+    head = [
+        "ours in",
+        "against",
+        "B",
+        "ours (tokens/s)",
+        "theirs (tokens/s)",
+        "ratio",
+        "target",
+        "reached",
+    ]
     tables = {}
     for waiting in ("default", "passive"):
-        tables[waiting] = table(head, [
-            [NAMES[e["framework"]], e["against"], e["batch"],
-             f"{rate(e):,.0f}", f"{rate(e, 'theirs'):,.0f}", *verdict(e)]
-            for e in chosen(entries, what="sampling", waiting=waiting)
-        ])
+        tables[waiting] = table(
+            head,
+            [
+                [
+                    NAMES[e["framework"]],
+                    e["against"],
+                    e["batch"],
+                    f"{rate(e):,.0f}",
+                    f"{rate(e, 'theirs'):,.0f}",
+                    *verdict(e),
+                ]
+                for e in chosen(entries, what="sampling", waiting=waiting)
+            ],
+        )
     last = chosen(entries, what="sampling")[0]["completion"]
     return SAMPLING.format(
         last=last, table=tables["default"], passive=tables["passive"]
@@ -180,9 +210,7 @@ def sampling(entries):
 
 def roofline(entries):
     """Attainable rate, and the share of it that each side reaches."""
-    products = {
-        tuple(e["shape"]): e for e in chosen(entries, what="matrix product")
-    }
+    products = {tuple(e["shape"]): e for e in chosen(entries, what="matrix product")}
     operations = chosen(entries, what="matrix product")[0]["operations"]
     batches = {e["batch"] for e in chosen(entries, what="sampling")}
     rows = []
@@ -190,16 +218,25 @@ def roofline(entries):
         gflops = 1 / products[batch, 128, 512]["number"]
         bound = gflops * 1e9 / operations
         found = {}
-        for e in chosen(entries, what="sampling", batch=batch,
-                        waiting="default"):
+        for e in chosen(entries, what="sampling", batch=batch, waiting="default"):
             found[NAMES[e["framework"]]] = rate(e)
             found.setdefault(e["against"], rate(e, "theirs"))
-        rows.append([batch, f"{gflops:.0f}", f"{bound:,.0f}"] + [
-            f"{found[name] / bound:.0%}" for name in
-            ("PyTorch", "TensorFlow", "transformers", "KerasHub")
-        ])
-    head = ["B", "GFLOP/s", "attainable (tokens/s)", "PyTorch", "TensorFlow",
-            "transformers", "KerasHub"]
+        rows.append(
+            [batch, f"{gflops:.0f}", f"{bound:,.0f}"]
+            + [
+                f"{found[name] / bound:.0%}"
+                for name in ("PyTorch", "TensorFlow", "transformers", "KerasHub")
+            ]
+        )
+    head = [
+        "B",
+        "GFLOP/s",
+        "attainable (tokens/s)",
+        "PyTorch",
+        "TensorFlow",
+        "transformers",
+        "KerasHub",
+    ]
     large = 1 / products[1024, 1024, 1024]["number"]
     return ROOFLINE.format(
         operations=operations / 1e6, large=large, table=table(head, rows)
@@ -208,13 +245,32 @@ def roofline(entries):
 
 def grpo(entries):
     """Seconds of a step, ours and TRL's."""
-    head = ["ours in", "tokens of a completion", "ours (s)", "TRL (s)",
-            "ours (tokens/s)", "ratio", "target", "reached"]
-    return GRPO.format(table=table(head, [
-        [NAMES[e["framework"]], e["completion"], f"{median(e):.3f}",
-         f"{median(e, 'theirs'):.3f}", f"{rate(e):,.0f}", *verdict(e)]
-        for e in chosen(entries, what="GRPO step")
-    ]))
+    head = [
+        "ours in",
+        "tokens of a completion",
+        "ours (s)",
+        "TRL (s)",
+        "ours (tokens/s)",
+        "ratio",
+        "target",
+        "reached",
+    ]
+    return GRPO.format(
+        table=table(
+            head,
+            [
+                [
+                    NAMES[e["framework"]],
+                    e["completion"],
+                    f"{median(e):.3f}",
+                    f"{median(e, 'theirs'):.3f}",
+                    f"{rate(e):,.0f}",
+                    *verdict(e),
+                ]
+                for e in chosen(entries, what="GRPO step")
+            ],
+        )
+    )
 
 
 def memory(entries):
@@ -223,18 +279,33 @@ def memory(entries):
     for e in chosen(entries, what="memory", at="imported"):
         imported[e["framework"]] = median(e)
         imported[e["against"]] = median(e, "theirs")
-    head = ["ours in", "against", "ours (MiB)", "of it imports",
-            "theirs (MiB)", "of it imports", "ours / theirs", "target",
-            "reached"]
+    head = [
+        "ours in",
+        "against",
+        "ours (MiB)",
+        "of it imports",
+        "theirs (MiB)",
+        "of it imports",
+        "ours / theirs",
+        "target",
+        "reached",
+    ]
     rows = [
-        [NAMES[e["framework"]], NAMES[e["against"]], f"{median(e):,.0f}",
-         f"{imported[e['framework']]:,.0f}", f"{median(e, 'theirs'):,.0f}",
-         f"{imported[e['against']]:,.0f}", *verdict(e)]
+        [
+            NAMES[e["framework"]],
+            NAMES[e["against"]],
+            f"{median(e):,.0f}",
+            f"{imported[e['framework']]:,.0f}",
+            f"{median(e, 'theirs'):,.0f}",
+            f"{imported[e['against']]:,.0f}",
+            *verdict(e),
+        ]
         for e in chosen(entries, what="memory", at="peak")
     ]
     first = chosen(entries, what="first step")[0]
     return MEMORY.format(
-        table=table(head, rows), first=first["number"],
+        table=table(head, rows),
+        first=first["number"],
         target=first["target"],
         reached="reached" if first["reached"] else "missed",
     )
@@ -246,9 +317,9 @@ def growth(entries):
     return GROWTH.format(
         last=chosen(entries, what="sampling")[0]["completion"],
         alt="Tokens per second of PyTorch, TensorFlow and transformers; "
-            f"ours in PyTorch is {min(e['number'] for e in kept):.1f} to "
-            f"{max(e['number'] for e in kept):.1f} times as fast as "
-            "transformers at every length and batch.",
+        f"ours in PyTorch is {min(e['number'] for e in kept):.1f} to "
+        f"{max(e['number'] for e in kept):.1f} times as fast as "
+        "transformers at every length and batch.",
     )
 
 
@@ -256,12 +327,12 @@ def bfloat16(entries):
     """What autocast gains and costs, or that it was not measured."""
     found = chosen(entries, what="bfloat16")
     if not found:
-        return ("## bfloat16\n\nNot measured: this processor has no bfloat16 "
-                "units.\n")
+        return "## bfloat16\n\nNot measured: this processor has no bfloat16 units.\n"
     e = found[0]
     rows = [[kind, f"{value:.1e}"] for kind, value in e["differences"].items()]
     return BFLOAT16.format(
-        last=e["completion"], ratio=e["number"],
+        last=e["completion"],
+        ratio=e["number"],
         table=table(["PyTorch in", "largest difference (nats)"], rows),
     )
 
@@ -271,13 +342,13 @@ def bfloat16(entries):
 
 def missed(entries):
     """Each missed target, with the profile that explains it."""
-    lost = [e for e in entries if e["what"] != "profile"
-            and e["reached"] is False]
+    lost = [e for e in entries if e["what"] != "profile" and e["reached"] is False]
     if not lost:
         return "## Targets\n\nAll were reached.\n"
     lines = ["## Targets that were missed", ""]
-    lines += [f"- {describe(e)}: {e['number']:.3g} instead of "
-              f"{e['target']:g}." for e in lost]
+    lines += [
+        f"- {describe(e)}: {e['number']:.3g} instead of {e['target']:g}." for e in lost
+    ]
     if any(e["what"] == "sampling" for e in lost):
         lines += ["", *sampling_profile(entries)]
     if any(e["what"] in ("GRPO step", "memory", "first step") for e in lost):
@@ -300,23 +371,28 @@ def describe(e):
 def sampling_profile(entries):
     """Where sampling spends its time, ours and transformers'."""
     lines = [
-        "### Where sampling spends its time", "",
+        "### Where sampling spends its time",
+        "",
         "Under PyTorch's profiler, which itself slows short operations.",
         "`aten::addmm` is the products with the weights. Both sides must do",
         "them, and they alone bound the ratio: even if all else of ours took",
-        "no time, it could not exceed the quotient in the last line.", "",
+        "no time, it could not exceed the quotient in the last line.",
+        "",
     ]
     for batch in (8, 64, 256):
         ours, theirs = (
-            chosen(entries, what="profile", of="sampling", side=side,
-                   batch=batch)[0] for side in ("ours", "transformers")
+            chosen(entries, what="profile", of="sampling", side=side, batch=batch)[0]
+            for side in ("ours", "transformers")
         )
         products = dict((n, ms) for n, ms, _ in ours["rows"])["aten::addmm"]
         lines += [
-            f"B = {batch}: {ours['ms']:.0f} ms, transformers "
-            f"{theirs['ms']:.0f} ms.", "", operations(ours, theirs), "",
+            f"B = {batch}: {ours['ms']:.0f} ms, transformers {theirs['ms']:.0f} ms.",
+            "",
+            operations(ours, theirs),
+            "",
             f"All of transformers' time divided by our `aten::addmm`: "
-            f"{theirs['ms'] / products:.1f}.", "",
+            f"{theirs['ms'] / products:.1f}.",
+            "",
         ]
     return lines
 
@@ -325,13 +401,23 @@ def step_profile(entries):
     """Where a GRPO step spends its time, in both frameworks."""
     lines = ["### Where a GRPO step spends its time", ""]
     for e in chosen(entries, what="profile", of="GRPO step"):
-        lines += [f"PyTorch, {e['completion']} tokens, {e['ms']:.0f} ms:", "",
-                  operations(e), ""]
-    lines += ["TensorFlow, where a compiled loop has no operations to list:",
-              "", table(["tokens of a completion", "part", "s"], [
-                  [e["completion"], e["part"], f"{e['number']:.3f}"]
-                  for e in chosen(entries, what="parts")
-              ])]
+        lines += [
+            f"PyTorch, {e['completion']} tokens, {e['ms']:.0f} ms:",
+            "",
+            operations(e),
+            "",
+        ]
+    lines += [
+        "TensorFlow, where a compiled loop has no operations to list:",
+        "",
+        table(
+            ["tokens of a completion", "part", "s"],
+            [
+                [e["completion"], e["part"], f"{e['number']:.3f}"]
+                for e in chosen(entries, what="parts")
+            ],
+        ),
+    ]
     return lines
 
 
@@ -354,7 +440,8 @@ def summary(entries):
     rows = [
         f"{describe(e):62} {e['number']:6.2f}  target {e['target']:5g}  "
         + ("reached" if e["reached"] else "missed")
-        for e in entries if e.get("target") is not None
+        for e in entries
+        if e.get("target") is not None
     ]
     return "\n".join(rows)
 
@@ -371,26 +458,39 @@ def draw(entries, path):
     plots.use_style()
     # Text as text and ids from a fixed salt: the same file every time.
     plt.rcParams.update({"svg.hashsalt": "bench", "svg.fonttype": "none"})
-    fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), sharey=True,
-                             layout="constrained")
+    fig, axes = plt.subplots(
+        1, 2, figsize=(7.2, 3.2), sharey=True, layout="constrained"
+    )
     panels = (("completion", "batch", 64), ("batch", "completion", 48))
     for ax, (x, fixed, value) in zip(axes, panels):
         for framework in ("pytorch", "tensorflow"):
-            kept = chosen(entries, what="growth", framework=framework,
-                          **{fixed: value})
+            kept = chosen(entries, what="growth", framework=framework, **{fixed: value})
             kept = sorted({e[x]: e for e in kept}.items())
             color, style = plots.FRAMEWORKS[NAMES[framework]]
-            ax.plot([k for k, _ in kept], [rate(e) for _, e in kept],
-                    style, color=color, marker="o", label=NAMES[framework])
+            ax.plot(
+                [k for k, _ in kept],
+                [rate(e) for _, e in kept],
+                style,
+                color=color,
+                marker="o",
+                label=NAMES[framework],
+            )
             if framework == "pytorch":
-                ax.plot([k for k, _ in kept],
-                        [rate(e, "theirs") for _, e in kept], ":",
-                        color=plots.COLORS["green"], marker="s",
-                        label="transformers")
+                ax.plot(
+                    [k for k, _ in kept],
+                    [rate(e, "theirs") for _, e in kept],
+                    ":",
+                    color=plots.COLORS["green"],
+                    marker="s",
+                    label="transformers",
+                )
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:.0f}")
-    axes[0].set(xlabel="length of the completion (tokens)",
-                ylabel="sampled (tokens/s)", ylim=(0, None))
+    axes[0].set(
+        xlabel="length of the completion (tokens)",
+        ylabel="sampled (tokens/s)",
+        ylim=(0, None),
+    )
     axes[1].set(xlabel="batch (completions)")
     axes[1].legend()
     fig.savefig(path, metadata={"Date": None, "Creator": None})
@@ -399,8 +499,9 @@ def draw(entries, path):
 
 def chosen(entries, **wanted):
     """The entries in which the keys have these values."""
-    return [e for e in entries
-            if all(e.get(key) == value for key, value in wanted.items())]
+    return [
+        e for e in entries if all(e.get(key) == value for key, value in wanted.items())
+    ]
 
 
 def median(e, side="ours"):
@@ -418,8 +519,11 @@ def verdict(e):
     if e["target"] is None:
         return [f"{e['number']:.2f}", "", ""]
     sign = "≥" if e["kind"] == "speed" else "≤"
-    return [f"{e['number']:.2f}", f"{sign} {e['target']:g}",
-            "yes" if e["reached"] else "no"]
+    return [
+        f"{e['number']:.2f}",
+        f"{sign} {e['target']:g}",
+        "yes" if e["reached"] else "no",
+    ]
 
 
 def table(head, rows):

@@ -36,21 +36,30 @@ def main():
     for batch in (8, 64, 256):
         runs = sides(policy, sample, theirs, batch, models.LAST)
         profiles += [
-            {"what": "profile", "of": "sampling", "side": name,
-             "batch": batch, **operations(run)}
+            {
+                "what": "profile",
+                "of": "sampling",
+                "side": name,
+                "batch": batch,
+                **operations(run),
+            }
             for name, run in runs.items()
         ]
     scores, prompts = np.random.rand(BATCH), models.prompts(BATCH)
     for length in (8, models.LAST):
         grpo = grpo_pt.GRPO()
-        profiles.append({
-            "what": "profile", "of": "GRPO step", "side": "ours",
-            "completion": length, "batch": BATCH, **operations(
-                lambda i, n=length, g=grpo: g.step(
-                    prompts, scores, n, seed=i
-                )
-            ),
-        })
+        profiles.append(
+            {
+                "what": "profile",
+                "of": "GRPO step",
+                "side": "ours",
+                "completion": length,
+                "batch": BATCH,
+                **operations(
+                    lambda i, n=length, g=grpo: g.step(prompts, scores, n, seed=i)
+                ),
+            }
+        )
     report(profiles + parts(scores, prompts))
 
 
@@ -80,17 +89,25 @@ def parts(scores, prompts):
         advantages = group_advantages(scores, models.GROUP, scale=True)
         rows = advantages[:, None].repeat(length, 1).astype(np.float32)
         tokens, logprobs, mask = sampled
-        inputs = [tf.constant(a)
-                  for a in (prompts, tokens, mask, logprobs, rows)]
-        seconds = alternate({
-            "sampling": lambda i, n=length, g=grpo: sample_in_tensorflow(
-                g.policy, prompts, n, group_size=models.GROUP, seed=i
-            ),
-            "update": lambda i, g=grpo, x=inputs: g.update(*x, full=True),
-        })
+        inputs = [tf.constant(a) for a in (prompts, tokens, mask, logprobs, rows)]
+        seconds = alternate(
+            {
+                "sampling": lambda i, n=length, g=grpo: sample_in_tensorflow(
+                    g.policy, prompts, n, group_size=models.GROUP, seed=i
+                ),
+                "update": lambda i, g=grpo, x=inputs: g.update(*x, full=True),
+            }
+        )
         entries += [
-            entry("value", kept, what="parts", framework="tensorflow",
-                  part=name, batch=BATCH, completion=str(length))
+            entry(
+                "value",
+                kept,
+                what="parts",
+                framework="tensorflow",
+                part=name,
+                batch=BATCH,
+                completion=str(length),
+            )
             for name, kept in seconds.items()
         ]
     return entries

@@ -20,12 +20,19 @@ SHAPES = [(b, 128, 512) for b in (8, 64, 256)] + [(1024, 1024, 1024)]
 def main():
     """The rate of each shape (rows, inner, columns), in s per GFLOP."""
     torch.set_num_threads(THREADS)
-    report([
-        entry("value", seconds_per_gflop(*shape), unit="s/GFLOP",
-              what="matrix product", shape=list(shape),
-              operations=operations())
-        for shape in SHAPES
-    ])
+    report(
+        [
+            entry(
+                "value",
+                seconds_per_gflop(*shape),
+                unit="s/GFLOP",
+                what="matrix product",
+                shape=list(shape),
+                operations=operations(),
+            )
+            for shape in SHAPES
+        ]
+    )
 
 
 def seconds_per_gflop(rows, inner, columns):
@@ -52,11 +59,8 @@ def operations():
     token = 2 * layers * (3 + 1 + 4 + 4) * width**2
     head = 2 * CONFIG.vocab_size * width
     steps = LAST - 1  # the first token comes from the prompt's last state
-    attended = sum(4 * layers * width * (PROMPT + t + 1)
-                   for t in range(steps))
-    prompt = PROMPT * token + sum(
-        4 * layers * width * (p + 1) for p in range(PROMPT)
-    )
+    attended = sum(4 * layers * width * (PROMPT + t + 1) for t in range(steps))
+    prompt = PROMPT * token + sum(4 * layers * width * (p + 1) for p in range(PROMPT))
     total = steps * (token + head) + attended + (prompt + head) / GROUP
     return total / LAST
 

@@ -20,12 +20,17 @@ from tests.benchmarks.measure import THREADS, entry
 
 RESULTS = Path(__file__).parent / "results.json"
 SCRIPTS = (
-    "roofline", "sampling pytorch", "sampling tensorflow",
-    "grpo_step pytorch", "grpo_step tensorflow",
-    "growth pytorch", "growth tensorflow", "autocast", "profiles",
+    "roofline",
+    "sampling pytorch",
+    "sampling tensorflow",
+    "grpo_step pytorch",
+    "grpo_step tensorflow",
+    "growth pytorch",
+    "growth tensorflow",
+    "autocast",
+    "profiles",
 )
-LIBRARIES = ("torch", "tensorflow", "transformers", "keras-hub", "trl",
-             "numpy")
+LIBRARIES = ("torch", "tensorflow", "transformers", "keras-hub", "trl", "numpy")
 
 
 def main():
@@ -50,17 +55,28 @@ def run(script, **setting):
     """
     name, *side = script.split()
     print("benchmark:", script, *setting.values(), flush=True)
-    environment = {
-        name: value for name, value in os.environ.items()
-        if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-    } | {
-        "OMP_NUM_THREADS": str(THREADS), "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_NUM_INTRAOP_THREADS": str(THREADS), "CUDA_VISIBLE_DEVICES": "",
-        "HF_HUB_OFFLINE": "1", "KERAS_BACKEND": "tensorflow",
-    } | setting
+    environment = (
+        {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+        }
+        | {
+            "OMP_NUM_THREADS": str(THREADS),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TF_NUM_INTRAOP_THREADS": str(THREADS),
+            "CUDA_VISIBLE_DEVICES": "",
+            "HF_HUB_OFFLINE": "1",
+            "KERAS_BACKEND": "tensorflow",
+        }
+        | setting
+    )
     done = subprocess.run(
         [sys.executable, "-m", f"tests.benchmarks.{name}", *side],
-        env=environment, capture_output=True, text=True, check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
         cwd=RESULTS.parents[2],
     )
     if done.returncode:
@@ -79,21 +95,34 @@ def memory(rounds=3):
     def column(side, key):
         return [kept[key] for kept in found[side]]
 
-    entries = [entry(
-        "value", column("tensorflow", "first"), target=12,
-        what="first step", framework="tensorflow",
-    )]
+    entries = [
+        entry(
+            "value",
+            column("tensorflow", "first"),
+            target=12,
+            what="first step",
+            framework="tensorflow",
+        )
+    ]
     for key in ("peak", "imported"):
         for ours in ("pytorch", "tensorflow"):
             for theirs in ("trl", "trl-default"):
-                target = 0.6 if (key, ours, theirs) == (
-                    "peak", "pytorch", "trl"
-                ) else None
-                entries.append(entry(
-                    "share", column(ours, key), column(theirs, key), target,
-                    "MiB", what="memory", at=key, framework=ours,
-                    against=theirs,
-                ))
+                target = (
+                    0.6 if (key, ours, theirs) == ("peak", "pytorch", "trl") else None
+                )
+                entries.append(
+                    entry(
+                        "share",
+                        column(ours, key),
+                        column(theirs, key),
+                        target,
+                        "MiB",
+                        what="memory",
+                        at=key,
+                        framework=ours,
+                        against=theirs,
+                    )
+                )
     return entries
 
 
@@ -107,8 +136,11 @@ def machine():
         cpu = named.get("model name", cpu)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
-        "processor": cpu, "cores": os.cpu_count(), "threads": THREADS,
-        "memory_gib": round(pages / 2**30), "system": platform.system(),
+        "processor": cpu,
+        "cores": os.cpu_count(),
+        "threads": THREADS,
+        "memory_gib": round(pages / 2**30),
+        "system": platform.system(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in LIBRARIES},
     }

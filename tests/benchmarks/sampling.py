@@ -32,15 +32,22 @@ def main(framework):
     waiting = os.environ.get("OMP_WAIT_POLICY", "default")
     entries = []
     for batch in BATCHES:
-        seconds = alternate(
-            sides(policy, sample, theirs, batch, models.LAST)
-        )
+        seconds = alternate(sides(policy, sample, theirs, batch, models.LAST))
         entries += [
-            entry("speed", seconds["ours"], seconds[name],
-                  TARGETS[framework][name] if waiting == "default" else None,
-                  what="sampling", framework=framework, against=name,
-                  batch=batch, prompt=models.PROMPT, completion=models.LAST,
-                  tokens=batch * models.LAST, waiting=waiting)
+            entry(
+                "speed",
+                seconds["ours"],
+                seconds[name],
+                TARGETS[framework][name] if waiting == "default" else None,
+                what="sampling",
+                framework=framework,
+                against=name,
+                batch=batch,
+                prompt=models.PROMPT,
+                completion=models.LAST,
+                tokens=batch * models.LAST,
+                waiting=waiting,
+            )
             for name in theirs
         ]
     report(entries)
@@ -69,18 +76,21 @@ def sides(policy, sample, theirs, batch, length):
     """Functions of the round, by name, that sample (batch, length) tokens."""
     prompts = models.prompts(batch)
     repeated = prompts.repeat(models.GROUP, axis=0)
-    found = {"ours": lambda i: sample(
-        policy, prompts, length, group_size=models.GROUP, seed=i
-    )}
+    found = {
+        "ours": lambda i: sample(
+            policy, prompts, length, group_size=models.GROUP, seed=i
+        )
+    }
     if "transformers" in theirs:
         found["transformers"] = lambda i: generate(
             theirs["transformers"], torch.from_numpy(repeated), length
         )
     if "KerasHub" in theirs:
         ids = np.pad(repeated, ((0, 0), (0, length)))
-        inputs = {"token_ids": ids, "padding_mask": np.pad(
-            np.ones_like(repeated), ((0, 0), (0, length))
-        )}
+        inputs = {
+            "token_ids": ids,
+            "padding_mask": np.pad(np.ones_like(repeated), ((0, 0), (0, length))),
+        }
         found["KerasHub"] = lambda i: theirs["KerasHub"].generate(
             inputs, stop_token_ids=None
         )
@@ -91,8 +101,11 @@ def sides(policy, sample, theirs, batch, length):
 def generate(model, prompts, length):
     """`length` tokens after the prompts (B, P) by transformers."""
     ids = model.generate(
-        prompts, attention_mask=torch.ones_like(prompts), do_sample=True,
-        max_new_tokens=length, top_k=0,
+        prompts,
+        attention_mask=torch.ones_like(prompts),
+        do_sample=True,
+        max_new_tokens=length,
+        top_k=0,
     )
     if ids.shape[1] != prompts.shape[1] + length:
         raise RuntimeError(f"expected {length} new tokens, got {ids.shape}")
@@ -102,15 +115,14 @@ def check_logits(policy, theirs):
     """Raise AssertionError unless all compute the same logits."""
     ids = models.prompts(8 * models.GROUP)
     logits, _ = policy(ids if "KerasHub" in theirs else torch.from_numpy(ids))
-    logits = np.asarray(logits.detach() if hasattr(logits, "detach")
-                        else logits)
+    logits = np.asarray(logits.detach() if hasattr(logits, "detach") else logits)
     for name, model in theirs.items():
         if name == "transformers":
             other = model(torch.from_numpy(ids)).logits.detach().numpy()
         else:
-            other = np.asarray(model(
-                {"token_ids": ids, "padding_mask": np.ones_like(ids)}
-            ))
+            other = np.asarray(
+                model({"token_ids": ids, "padding_mask": np.ones_like(ids)})
+            )
         np.testing.assert_allclose(logits, other, atol=1e-4, err_msg=name)
 
 

@@ -27,9 +27,7 @@ VARIANTS = ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f4")
 # A voice is an accent and a variant.  A fifth of them is held out, in which
 # each accent and each variant occurs.
 VOICES = {split: [] for split in speech.SPLITS}
-for (i, accent), (j, variant) in product(
-    enumerate(ACCENTS), enumerate(VARIANTS)
-):
+for (i, accent), (j, variant) in product(enumerate(ACCENTS), enumerate(VARIANTS)):
     split = "test" if (i + j) % 5 == 0 else "train"
     VOICES[split].append(f"{accent}+{variant}")
 TALKERS = 4  # at the same time in babble
@@ -50,9 +48,7 @@ def main():
         ]
         arrays[split] = np.stack(levels)
         with open(FOLDER / f"{split}.tsv", "w", encoding="utf-8") as file:
-            table = csv.DictWriter(
-                file, rows[0], delimiter="\t", lineterminator="\n"
-            )
+            table = csv.DictWriter(file, rows[0], delimiter="\t", lineterminator="\n")
             table.writeheader()
             table.writerows(rows)
     np.savez_compressed(FOLDER / "mel.npz", **arrays)
@@ -86,8 +82,17 @@ def plan(texts, voices, size, rng):
 
 def speak(row):
     """The sound of a text at 16 kHz, at most a recording long."""
-    command = ["espeak-ng", "-v", row["voice"], "-s", str(row["speed"]),
-               "-p", str(row["pitch"]), "--stdout", row["text"]]
+    command = [
+        "espeak-ng",
+        "-v",
+        row["voice"],
+        "-s",
+        str(row["speed"]),
+        "-p",
+        str(row["pitch"]),
+        "--stdout",
+        row["text"],
+    ]
     done = subprocess.run(command, capture_output=True, check=True)
     with wave.open(io.BytesIO(done.stdout)) as file:
         rate, data = file.getframerate(), file.readframes(10**7)
@@ -108,17 +113,15 @@ def mixed(sound, row, voiced, rng):
     else:
         talkers = rng.choice(len(voiced), TALKERS, replace=False)
         noise = sum(  # looped, from anywhere on
-            np.roll(np.resize(voiced[i], speech.SAMPLES),
-                    rng.integers(speech.SAMPLES)) for i in talkers
+            np.roll(np.resize(voiced[i], speech.SAMPLES), rng.integers(speech.SAMPLES))
+            for i in talkers
         )
     ratio = np.mean(sound**2) / np.mean(noise**2) / 10 ** (row["snr"] / 10)
     whole = noise * ratio**0.5
     start = rng.integers(speech.SAMPLES - len(sound) + 1)
     whole[start : start + len(sound)] += sound
     decibels = speech.log_mel(whole, speech.RATE)
-    return np.round(
-        (decibels + speech.RANGE) / speech.STEP
-    ).astype(np.uint8)
+    return np.round((decibels + speech.RANGE) / speech.STEP).astype(np.uint8)
 
 
 if __name__ == "__main__":
