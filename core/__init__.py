@@ -17,7 +17,6 @@ advantages                  what a token is worth: a record for each kind
 algorithms                  an algorithm as four records; the papers' table
 settings                    settings of trainings, sizes of models
 exact                       every quantity by enumeration: the oracle
-tabular                     Q-learning and SARSA on tables
 weights                     first weights, and the file they are kept in
 hub                         directories in Hugging Face's layout
 pretraining                 batches for supervised training
@@ -43,8 +42,6 @@ pt.causal_lm                any causal model of transformers
 *.dqn                       the same of Q-learning
 *.preference_trainers       the same of reward models and DPO
 parity                      both frameworks held to each other
-plots                       figures
-show                        source and tables on a page
 """
 
 __version__ = "0.1.0"

@@ -137,7 +137,7 @@ def test_figures_carry_no_version_and_no_date(chapter):
         if any(b"matplotlib" in base64.b64decode(i) for i in images(cell))
         or "<dc:date>" in json.dumps(cell["outputs"])
     ]
-    assert not dated, "core.plots.use_style() leaves them out"
+    assert not dated, "pages.plots.use_style() leaves them out"
 
 
 def test_outputs_name_no_machine(chapter):

@@ -281,7 +281,7 @@ def test_reference_is_complete(site):
     pages = "".join(html(p) for p in PAGES if p.startswith("book/api/"))
     names = [
         name
-        for folder in ("core", "book/applications")
+        for folder in ("core", "book/applications", "book/pages")
         for path in sorted((ROOT / folder).glob("**/*.py"))
         for name in documented_names(path)
     ]

@@ -29,8 +29,6 @@ for name in {MODULES}:
     module = import_module(name)
     assert Path(module.__file__).resolve().is_relative_to(elsewhere), name
 
-from core import exact, show
-assert show.markdown(exact.kl).startswith("`core/exact.py`")
 print(len({MODULES}))
 """
 

@@ -14,7 +14,7 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from toc import chapters
 
-from core.show import markdown_table
+from pages.show import markdown_table
 
 # As in a notebook, here and for the pages of the API.
 sys.path.append(str(Path(__file__).resolve().parents[1]))

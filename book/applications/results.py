@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import stats
 
-from core.show import markdown_table
+from pages.show import markdown_table
 
 MIME = "application/vnd.token-rl-book.results+json"
 HEADER = (

@@ -453,7 +453,7 @@ def draw(entries, path):
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    from core import plots
+    from pages import plots
 
     plots.use_style()
     # Text as text and ids from a fixed salt: the same file every time.

@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from core import plots  # noqa: E402
+from pages import plots  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -126,9 +126,9 @@ def run_cells(*cells):
 
 
 def test_figures_of_a_notebook_are_the_same_bytes_without_a_version():
-    style = "from core import plots\nplots.use_style()"
+    style = "from pages import plots\nplots.use_style()"
     draw = (
-        "from core import plots\n"
+        "from pages import plots\n"
         "ax = plots.learning_curves({'a': [[1, 2, 3], [2, 2, 2]]}, 'return')"
     )
     figures = run_cells(style, draw, draw)

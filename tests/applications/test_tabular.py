@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from core import exact, tabular
+from applications import tabular
+from core import exact
 from core.exact import TokenMDP
 
 

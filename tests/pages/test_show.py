@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import exact, show
+from core import exact
+from pages import show
 
 
 def test_a_function_is_shown_whole_with_its_file():

@@ -1,0 +1,1 @@
+"""What the chapters show with: figures, tables, and the source they run."""
