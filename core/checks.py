@@ -7,51 +7,143 @@ came.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
 
-def one_of(allowed, **values):
+def require(holds: object, message: str) -> None:
+    """ValueError with a message of one's own unless something holds."""
+    if not holds:
+        raise ValueError(message)
+
+
+# --- Numbers and names ------------------------------------------------------
+
+
+def one_of(allowed: Collection, **values: object) -> None:
     """Each value is one of a tuple."""
     for name, value in values.items():
-        if value not in allowed:
-            raise ValueError(f"{name}: expected one of {allowed}, got {value!r}")
+        require(value in allowed, f"{name}: expected one of {allowed}, got {value!r}")
 
 
-def finite(**values):
+def finite(**values: float) -> None:
     """Each number is neither infinite nor NaN."""
     for name, value in values.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{name}: expected a finite number, got {value}")
+        require(math.isfinite(value), f"{name}: expected a finite number, got {value}")
 
 
-def positive(**values):
+def positive(**values: float) -> None:
     """Each number is more than 0."""
     for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name}: expected a positive number, got {value}")
+        require(value > 0, f"{name}: expected a positive number, got {value}")
 
 
-def at_least(least, **values):
+def at_least(least: float, **values: float | None) -> None:
     """Each number is at least `least`; None passes."""
     for name, value in values.items():
-        if value is not None and not value >= least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}")
+        holds = value is None or value >= least
+        require(holds, f"{name}: expected at least {least}, got {value}")
 
 
-def unit_interval(**values):
+def unit_interval(**values: float) -> None:
     """Each number lies in [0, 1]."""
     for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
+        require(0 <= value <= 1, f"{name}: expected a number in [0, 1], got {value}")
+
+
+def share(**values: float) -> None:
+    """Each number lies in (0, 1]."""
+    for name, value in values.items():
+        require(0 < value <= 1, f"{name}: expected a number in (0, 1], got {value}")
+
+
+def token_id(size: int, **values: int | None) -> None:
+    """Each is a token id of a vocabulary of `size`; None passes."""
+    for name, value in values.items():
+        holds = value is None or 0 <= value < size
+        require(holds, f"{name}: expected a token id in [0, {size}), got {value}")
+
+
+def groups(group_size: int, rows: int, what: str = "rows") -> None:
+    """Groups of at least two share the rows out."""
+    require(
+        group_size >= 2 and rows % group_size == 0,
+        f"group_size: expected at least 2 and a divisor of {rows} {what}, "
+        f"got {group_size}",
+    )
+
+
+# --- Arrays of either framework, and NumPy's ---------------------------------
+
+
+def same_shape(**arrays: Any) -> None:
+    """All have one shape, that of a batch (B, T) of tokens or (B,) of rows."""
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    require(len(set(shapes.values())) <= 1, f"expected one shape, got {shapes}")
+
+
+def shape(expected: tuple, of: str = "", **arrays: Any) -> None:
+    """Each has the shape expected, `of` what."""
+    for name, array in arrays.items():
+        found = np.shape(array)
+        what = f"shape of {of} {expected}" if of else f"shape {expected}"
+        require(found == expected, f"{name}: expected the {what}, got {found}")
+
+
+def finite_array(name: str, values: Any, expected: tuple | None = None):
+    """The values as float64, where all are finite and of the shape expected."""
+    values = np.asarray(values, dtype=np.float64)
+    if expected is not None:
+        shape(expected, **{name: values})
+    require(np.isfinite(values).all(), f"{name}: expected finite numbers, got {values}")
+    return values
+
+
+def mask(name: str, values: Any):
+    """The values (B, T) as float64: in each row ones, then zeros."""
+    values = np.asarray(values, dtype=np.float64)
+    found = f"got shape {values.shape}"
+    require(values.ndim == 2 and values.size, f"{name}: expected (B, T), {found}")
+    require(
+        np.isin(values, (0, 1)).all()
+        and (np.diff(values) <= 0).all()
+        and values[:, 0].all(),
+        f"{name}: expected ones (at least one) and then zeros in every row",
+    )
+    return values
+
+
+def ids(name: str, values: Any, size: int):
+    """The values as an int64 table (N, length) of token ids below `size`."""
+    at_least(1, vocab_size=size)
+    try:
+        table = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name}: expected rows of one length") from None
+    require(
+        table.ndim == 2 and table.size,
+        f"{name}: expected (N, length), both at least 1, got {table.shape}",
+    )
+    require(table.dtype.kind in "iu", f"{name}: expected integers, got {table.dtype}")
+    require(
+        table.min() >= 0 and table.max() < size,
+        f"{name}: expected token ids in [0, {size}), "
+        f"got {table.min()} to {table.max()}",
+    )
+    return table.astype(np.int64)
+
+
+# --- What records share -----------------------------------------------------
 
 
 class Record:
     """A frozen dataclass: takes plain numbers, checks them, becomes JSON."""
 
-    def __post_init__(self):
-        for field in fields(self):
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if isinstance(value, np.generic):  # which JSON does not know
                 value = value.item()
@@ -60,12 +152,12 @@ class Record:
                 finite(**{field.name: value})
         self._check()
 
-    def _check(self):
+    def _check(self) -> None:
         """ValueError where a number is outside its range."""
 
-    def as_dict(self):
+    def as_dict(self) -> dict:
         """The record's kind and its fields, as JSON keeps them."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         return {"kind": type(self).__name__} | {
             name: value.as_dict() if isinstance(value, Record) else value
             for name, value in values.items()
