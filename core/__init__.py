@@ -9,28 +9,36 @@ checks                      checks of arguments, and what records share
 types                       records: sampled texts, pairs of texts
 sampling                    what both samplers check and draw
 text                        tokenizers
-tasks                       exercises with rules: copy, reverse, sort, add
-rewards                     rewards that need no model
+tasks                       texts to continue, digits to sort
+rewards.texts               rewards on texts, as TRL takes them
+rewards.tokens              rewards on token ids; potentials
+rewards                     both under one name
 envs                        environments: one text, or a batch at once
 returns                     returns, GAE, comparisons within a group
 advantages                  what a token is worth: a record for each kind
 algorithms                  an algorithm as four records; the papers' table
 settings                    settings of trainings, sizes of models
+mdp                         text generation as a tree, enumerated
 exact                       every quantity by enumeration: the oracle
 weights                     first weights, and the file they are kept in
 hub                         directories in Hugging Face's layout
+policies                    what every policy offers
 pretraining                 batches for supervised training
 buffer                      the experience buffer
+documents                   the documents' programs, what both frameworks share
 trainers.loop               take steps, show them, save, resume
 trainers.policy_gradient    sample, compare, choose the rows of an update
 trainers.supervised         training on given targets
 trainers.dqn                Q-learning with a network
 trainers.preferences        reward models and DPO
-*.layers                    parts of a transformer
+*.layers                    parts of a transformer, the LSTM
 *.attention                 attention over a prompt and what follows it
 *.logprobs                  log-probabilities, entropy, KL
 *.checkpoints               weights and moments as arrays
-*.models                    LSTM, GPT, BERT
+*.models.recurrent          LSTM policies, a learned baseline
+*.models.gpt                GPT-2 with a value head
+*.models.bert               BERT with one of three heads
+*.models                    all of these under one name
 *.losses                    losses as pure functions
 *.objective                 an algorithm's records as terms of a loss
 *.preferences               losses of pairs
@@ -41,7 +49,7 @@ pt.causal_lm                any causal model of transformers
 *.trainers                  gradients of the trainers
 *.dqn                       the same of Q-learning
 *.preference_trainers       the same of reward models and DPO
-parity                      both frameworks held to each other
+*.listings                  the documents' programs, a module for each
 """
 
 __version__ = "0.1.0"

@@ -1,16 +1,17 @@
 """Advantages: what a token is worth, each kind with its formula.
 
-NumPy, as advantages and what a network should predict are constants to the
-optimizer.
+NumPy, as advantages and what a network should predict are constants to the optimizer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from core import checks, returns
+from core.types import Rollout
 
 
 class Advantage(checks.Record):
@@ -22,14 +23,21 @@ class Advantage(checks.Record):
         predicted: what `predicts` names: "baseline" b(X) of each prompt, (B,);
             "greedy" the return of its greedy text, (B,); "values" V of the
             state before each token and after the last, (B, T + 1); or None.
-    Returns: advantages (B, T), 0 where the mask is 0; what the network
-        should predict, (B,) or (B, T), or None.
+    Returns: advantages (B, T), 0 where the mask is 0; what the network should predict,
+        (B,) or (B, T), or None.
+
+    A new kind defines `_worth`; one that compares a prompt's texts is an `OfGroups` and
+    defines `_among`, (B,) to (B,), with its arithmetic in `core.returns`.  A new name
+    in `predicts` needs a case in `PolicyGradientTrainer.predict`.
     """
 
-    predicts = None  # what the trainer has to predict for it
-    size = 1  # completions of each prompt, one after the other
+    predicts: str | None = None  # what the trainer has to predict for it
+    size: int = 1  # completions of each prompt, one after the other
 
-    def __call__(self, batch, gamma, predicted=None):
+    def _worth(self, batch: Rollout, gamma: float, predicted) -> tuple:
+        raise NotImplementedError
+
+    def __call__(self, batch: Rollout, gamma: float, predicted=None):
         worth, targets = self._worth(batch, gamma, predicted)
         return worth * batch.mask, targets
 
@@ -44,7 +52,7 @@ class Return(Advantage):
 
     total: bool = False
 
-    def _worth(self, batch, gamma, predicted):
+    def _worth(self, batch: Rollout, gamma: float, predicted):
         return _returns(batch, gamma, self.total), None
 
 
@@ -59,7 +67,7 @@ class BatchMean(Advantage):
     total: bool = False
     leave_one_out: bool = False
 
-    def _worth(self, batch, gamma, predicted):
+    def _worth(self, batch: Rollout, gamma: float, predicted):
         worth, mask = _returns(batch, gamma, self.total), batch.mask
         total, count = (worth * mask).sum(axis=0), mask.sum(axis=0)
         if self.leave_one_out:
@@ -77,7 +85,7 @@ class Greedy(Advantage):
 
     predicts = "greedy"
 
-    def _worth(self, batch, gamma, predicted):
+    def _worth(self, batch: Rollout, gamma: float, predicted):
         return _returns(batch, gamma, total=True) - predicted[:, None], None
 
 
@@ -96,10 +104,10 @@ class Learned(Advantage):
     value_clip: float | None = None
     predicts = "baseline"
 
-    def _check(self):
+    def _check(self) -> None:
         checks.at_least(0, value_coef=self.value_coef, value_clip=self.value_clip)
 
-    def _worth(self, batch, gamma, predicted):
+    def _worth(self, batch: Rollout, gamma: float, predicted):
         worth = _returns(batch, gamma, self.total)
         targets = _returns(batch, gamma, total=False)[:, 0]
         return worth - predicted[:, None], targets
@@ -123,11 +131,11 @@ class Critic(Advantage):
     value_clip: float | None = None
     predicts = "values"
 
-    def _check(self):
+    def _check(self) -> None:
         checks.unit_interval(lam=self.lam)
         checks.at_least(0, value_coef=self.value_coef, value_clip=self.value_clip)
 
-    def _worth(self, batch, gamma, predicted):
+    def _worth(self, batch: Rollout, gamma: float, predicted):
         lengths = batch.mask.sum(axis=1).astype(int)
         after = predicted[np.arange(len(batch)), lengths]
         values = predicted[:, :-1]
@@ -145,10 +153,13 @@ class Critic(Advantage):
 class OfGroups(Advantage):
     """The whole text's return, compared within its prompt's group."""
 
-    def _check(self):
+    def _among(self, scores, batch: Rollout):
+        raise NotImplementedError
+
+    def _check(self) -> None:
         checks.at_least(2, size=self.size)
 
-    def _worth(self, batch, gamma, predicted):
+    def _worth(self, batch: Rollout, gamma: float, predicted):
         scores = _returns(batch, gamma, total=False)[:, 0]
         worth = self._among(scores, batch)[:, None]
         return worth + np.zeros(batch.mask.shape), None
@@ -167,7 +178,7 @@ class Group(OfGroups):
     size: int = 8
     scale: bool = False
 
-    def _among(self, scores, batch):
+    def _among(self, scores, batch: Rollout):
         return returns.group_advantages(scores, self.size, self.scale)
 
 
@@ -181,7 +192,7 @@ class LeaveOneOut(OfGroups):
 
     size: int = 8
 
-    def _among(self, scores, batch):
+    def _among(self, scores, batch: Rollout):
         return scores - returns.leave_one_out(scores, self.size)
 
 
@@ -197,11 +208,11 @@ class MinimumRisk(OfGroups):
     size: int = 8
     sharpness: float = 5e-3
 
-    def _check(self):
+    def _check(self) -> None:
         super()._check()
         checks.positive(sharpness=self.sharpness)
 
-    def _among(self, scores, batch):
+    def _among(self, scores, batch: Rollout):
         return returns.risk_advantages(
             scores, batch.logprobs.sum(axis=1), self.size, self.sharpness
         )
@@ -210,16 +221,18 @@ class MinimumRisk(OfGroups):
 class Wrapper(Advantage):
     """Another advantage, changed; the rest is that one's."""
 
-    def _check(self):
-        if not isinstance(self.of, Advantage):
-            raise ValueError(f"of: expected an advantage, got {self.of!r}")
+    of: Advantage
+
+    def _check(self) -> None:
+        found = f"of: expected an advantage, got {self.of!r}"
+        checks.require(isinstance(self.of, Advantage), found)
 
     @property
-    def predicts(self):
+    def predicts(self) -> str | None:
         return self.of.predicts
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.of.size
 
 
@@ -232,7 +245,7 @@ class Whitened(Wrapper):
 
     of: Advantage
 
-    def _worth(self, batch, gamma, predicted):
+    def _worth(self, batch: Rollout, gamma: float, predicted):
         worth, targets = self.of(batch, gamma, predicted)
         scale = np.abs(_returns(batch, gamma, total=False)).max()
         return returns.whiten(worth, batch.mask, scale=scale), targets
@@ -247,18 +260,18 @@ class WhitenedRewards(Wrapper):
 
     of: Advantage
 
-    def _worth(self, batch, gamma, predicted):
+    def _worth(self, batch: Rollout, gamma: float, predicted):
         scaled = returns.whiten(batch.rewards, batch.mask, shift=False)
         return self.of(replace(batch, rewards=scaled), gamma, predicted)
 
 
-def _returns(batch, gamma, total):
+def _returns(batch: Rollout, gamma: float, total: bool):
     """The whole text's return or that from each token on, (B, T)."""
     kind = returns.total_returns if total else returns.discounted_returns
     return kind(batch.rewards, batch.mask, gamma)
 
 
-def unwrapped(advantage):
+def unwrapped(advantage: Advantage) -> Any:
     """The advantage inside of wrappers."""
     while isinstance(advantage, Wrapper):
         advantage = advantage.of

@@ -1,14 +1,15 @@
 """An algorithm is four records: advantage, surrogate, aggregate, pull.
 
-A record is frozen, checks its own numbers and is data, which a checkpoint
-compares.  Advantages stand in `core.advantages`.  The gradient flows through
-the other three: `core.pt.objective` and `core.tf.objective` turn each into
-its term.  A new kind of those is one class here and one case there.
+A record is frozen, checks its own numbers and is data, which a checkpoint compares.
+Advantages stand in `core.advantages`.  The gradient flows through the other three:
+`policy_loss` of `core.pt.objective` and `core.tf.objective` turns them into a loss.
+CONTRIBUTING.md says what a new kind changes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from core import checks
 from core.advantages import (
@@ -28,32 +29,43 @@ ESTIMATORS = ("k1", "k2", "k3")
 # --- Surrogates: a term for each token -------------------------------------
 
 
+class Surrogate(checks.Record):
+    """What is maximised at each token, before the pull."""
+
+
 @dataclass(frozen=True)
-class Plain(checks.Record):
+class Plain(Surrogate):
     """A log π, whose gradient is the policy gradient."""
 
 
 @dataclass(frozen=True)
-class Clipped(checks.Record):
-    """min(ρ A, clip(ρ, 1 - low, 1 + high) A) with a ratio ρ = π / μ.
+class Ratio(Surrogate):
+    """A surrogate with a ratio ρ = π / μ of the policy and the one that sampled.
 
-    level: LEVELS: of a token, of a whole text, or of a text to the power
-        1 / length.
-    Source: PPO, Schulman et al. 2017, arXiv:1707.06347; of texts: GSPO, Zheng
-        et al. 2025, arXiv:2507.18071.
+    level: LEVELS: of a token, of a whole text, or of a text to the power 1 / length.
+    low, high: the bounds 1 - low and 1 + high; beyond them a token counts as "clipped".
     """
 
     level: str = "token"
     low: float = 0.2
     high: float = 0.2
 
-    def _check(self):
+    def _check(self) -> None:
         checks.one_of(LEVELS, level=self.level)
         checks.at_least(0, low=self.low, high=self.high)
 
 
 @dataclass(frozen=True)
-class ClippedWeight(Clipped):
+class Clipped(Ratio):
+    """min(ρ A, clip(ρ, 1 - low, 1 + high) A).
+
+    Source: PPO, Schulman et al. 2017, arXiv:1707.06347; of texts: GSPO, Zheng et al.
+        2025, arXiv:2507.18071.
+    """
+
+
+@dataclass(frozen=True)
+class ClippedWeight(Ratio):
     """sg(clip(ρ, 1 - low, 1 + high)) A log π: no token loses its gradient.
 
     Source: CISPO, MiniMax 2025, arXiv:2506.13585.
@@ -63,32 +75,55 @@ class ClippedWeight(Clipped):
 # --- Aggregates: one number ------------------------------------------------
 
 
+class Aggregate(checks.Record):
+    """How the terms of all tokens become one number.
+
+    how: its name in `losses.AGGREGATIONS`.
+    """
+
+    how: ClassVar[str]
+
+    def tokens(self, limit: int) -> int | None:
+        """The length by which sums are divided, `limit` that of a text."""
+        return None
+
+
 @dataclass(frozen=True)
-class SequenceSum(checks.Record):
+class SequenceSum(Aggregate):
     """The sum over a text's tokens, then the mean over texts."""
 
+    how = "sequence_sum"
+
 
 @dataclass(frozen=True)
-class SequenceMean(checks.Record):
+class SequenceMean(Aggregate):
     """The mean over a text's tokens, then the mean over texts."""
 
+    how = "sequence_mean"
+
 
 @dataclass(frozen=True)
-class TokenMean(checks.Record):
+class TokenMean(Aggregate):
     """The mean over all tokens of the batch."""
 
+    how = "token_mean"
+
 
 @dataclass(frozen=True)
-class ConstantLength(checks.Record):
+class ConstantLength(Aggregate):
     """The sum over a text's tokens by one length, then the mean over texts.
 
     length: tokens; None is the environment's limit.
     """
 
     length: int | None = None
+    how = "constant"
 
-    def _check(self):
+    def _check(self) -> None:
         checks.at_least(1, length=self.length)
+
+    def tokens(self, limit: int) -> int | None:
+        return self.length or limit
 
 
 # --- The pull towards a reference ------------------------------------------
@@ -110,7 +145,7 @@ class KL(checks.Record):
     coef: float = 0.05
     where: str = "reward"
 
-    def _check(self):
+    def _check(self) -> None:
         checks.one_of(ESTIMATORS, estimator=self.estimator)
         checks.one_of(("reward", "loss"), where=self.where)
         checks.at_least(0, coef=self.coef)
@@ -124,22 +159,22 @@ class Algorithm(checks.Record):
     """What is weighed, by what, how it is averaged, what pulls it back."""
 
     advantage: Advantage = Return()
-    surrogate: Plain | Clipped = Plain()
-    aggregate: SequenceSum | SequenceMean | TokenMean | ConstantLength = SequenceSum()
+    surrogate: Surrogate = Plain()
+    aggregate: Aggregate = SequenceSum()
     pull: KL | None = None
 
-    def _check(self):
+    def _check(self) -> None:
         for name, kinds in (
             ("advantage", Advantage),
-            ("surrogate", (Plain, Clipped)),
-            ("aggregate", (SequenceSum, SequenceMean, TokenMean, ConstantLength)),
+            ("surrogate", Surrogate),
+            ("aggregate", Aggregate),
             ("pull", (KL, type(None))),
         ):
             value = getattr(self, name)
-            if not isinstance(value, kinds):
-                raise ValueError(
-                    f"{name}: expected such a record of core.algorithms, got {value!r}"
-                )
+            checks.require(
+                isinstance(value, kinds),
+                f"{name}: expected such a record of core.algorithms, got {value!r}",
+            )
 
 
 _KL_OF_PPO = KL("k1", 0.05, "reward")

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from collections import deque
 
+import numpy as np
+
+from core import checks
 from core.types import Rollout
 
 
@@ -17,36 +20,29 @@ class ExperienceBuffer:
     not weight it (see `importance_weights` in `core.pt.losses`).
     """
 
-    def __init__(self, batches):
-        if batches < 1:
-            raise ValueError(f"batches: expected at least 1, got {batches}")
-        self.rollouts = deque(maxlen=batches)
+    def __init__(self, batches: int):
+        checks.at_least(1, batches=batches)
+        self.rollouts: deque[Rollout] = deque(maxlen=batches)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(len(rollout) for rollout in self.rollouts)
 
-    def add(self, rollout):
+    def add(self, rollout: Rollout) -> None:
         """Keep a rollout; ValueError unless all have the same P and T."""
-        shapes = [
-            (r.prompts.shape[1], r.completions.shape[1])
-            for r in (*self.rollouts, rollout)
-        ]
-        if shapes[-1] != shapes[0]:
-            raise ValueError(
-                f"rollout: expected (P, T) = {shapes[0]} as those that are "
-                f"kept, got {shapes[-1]}"
-            )
+        both = self.rollouts[0] if self.rollouts else rollout, rollout
+        kept, new = ((r.prompts.shape[1], r.completions.shape[1]) for r in both)
+        checks.require(
+            new == kept,
+            f"rollout: expected (P, T) = {kept} as those that are kept, got {new}",
+        )
         self.rollouts.append(rollout)
 
-    def sample(self, batch_size, rng):
-        """`batch_size` different rows, uniform over all that are kept.
-
-        Args:
-            batch_size: at most `len(self)`.
-            rng: numpy Generator.
-        Returns: Rollout.
-        """
-        if not 1 <= batch_size <= len(self):
-            raise ValueError(f"batch_size: expected 1 to {len(self)}, got {batch_size}")
+    def sample(self, batch_size: int, rng: np.random.Generator) -> Rollout:
+        """`batch_size` different rows, at most `len(self)`, uniform over all kept."""
+        size = len(self)
+        checks.require(
+            1 <= batch_size <= size,
+            f"batch_size: expected 1 to {size}, got {batch_size}",
+        )
         index = rng.choice(len(self), size=batch_size, replace=False)
         return Rollout.concatenate(self.rollouts).take(index)

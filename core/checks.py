@@ -1,13 +1,14 @@
 """Checks of arguments, each once: `positive(rate=rate)` names what it checks.
 
-All raise ValueError with the argument's name, what was expected, and what
-came.
+All raise ValueError; the message names the argument and what was expected, and where
+it helps what came.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -15,9 +16,18 @@ import numpy as np
 
 
 def require(holds: object, message: str) -> None:
-    """ValueError with a message of one's own unless something holds."""
+    """Raise ValueError(message) unless `holds` is true."""
     if not holds:
         raise ValueError(message)
+
+
+@contextmanager
+def about(what: object, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn an error of these kinds, or of any, into ValueError("what: error")."""
+    try:
+        yield
+    except tuple(kinds or [Exception]) as error:
+        raise ValueError(f"{what}: {error}") from error
 
 
 # --- Numbers and names ------------------------------------------------------
@@ -68,12 +78,19 @@ def token_id(size: int, **values: int | None) -> None:
 
 
 def groups(group_size: int, rows: int, what: str = "rows") -> None:
-    """Groups of at least two share the rows out."""
+    """The rows split into groups of `group_size`, at least 2."""
     require(
         group_size >= 2 and rows % group_size == 0,
         f"group_size: expected at least 2 and a divisor of {rows} {what}, "
         f"got {group_size}",
     )
+
+
+def divisor(whole: int, of: str, **values: int) -> None:
+    """Each number divides `whole`, which the message calls `of`."""
+    for name, value in values.items():
+        holds = value >= 1 and whole % value == 0
+        require(holds, f"{name}: expected a divisor of {of} {whole}, got {value}")
 
 
 # --- Arrays of either framework, and NumPy's ---------------------------------
@@ -85,12 +102,22 @@ def same_shape(**arrays: Any) -> None:
     require(len(set(shapes.values())) <= 1, f"expected one shape, got {shapes}")
 
 
-def shape(expected: tuple, of: str = "", **arrays: Any) -> None:
-    """Each has the shape expected, `of` what."""
+def shape(expected: tuple, of: str = "", /, **arrays: Any) -> None:
+    """Each array has the shape `expected`; the message says whose that is, `of`."""
     for name, array in arrays.items():
         found = np.shape(array)
         what = f"shape of {of} {expected}" if of else f"shape {expected}"
         require(found == expected, f"{name}: expected the {what}, got {found}")
+
+
+def ratio(ratio: Any, advantages: Any) -> None:
+    """A ratio of each token, (B, T), or of each row, (B, 1)."""
+    batch, length = advantages.shape
+    found = tuple(ratio.shape)
+    require(
+        found in ((batch, length), (batch, 1)),
+        f"ratio: expected ({batch}, {length}) or ({batch}, 1), got {found}",
+    )
 
 
 def finite_array(name: str, values: Any, expected: tuple | None = None):
@@ -98,8 +125,16 @@ def finite_array(name: str, values: Any, expected: tuple | None = None):
     values = np.asarray(values, dtype=np.float64)
     if expected is not None:
         shape(expected, **{name: values})
-    require(np.isfinite(values).all(), f"{name}: expected finite numbers, got {values}")
+    if not np.isfinite(values).all():  # an array is printed slowly: only now
+        raise ValueError(f"{name}: expected finite numbers, got {values}")
     return values
+
+
+def weighted(functions: Iterable, weights: Any) -> list[tuple]:
+    """Each function with its weight; at least one, and as many weights."""
+    functions = list(functions)
+    at_least(1, functions=len(functions))
+    return list(zip(functions, finite_array("weights", weights, (len(functions),))))
 
 
 def mask(name: str, values: Any):
@@ -162,3 +197,32 @@ class Record:
             name: value.as_dict() if isinstance(value, Record) else value
             for name, value in values.items()
         }
+
+
+# --- What a model is made of, and what it reads -----------------------------
+
+
+def network(
+    dtype: str, vocab_size: int = 1, embedding_dim: int = 1, hidden_dim: int = 1
+) -> None:
+    """The precision is a known one, and each size of a network at least 1."""
+    one_of(("float32", "float64"), dtype=dtype)
+    at_least(
+        1, vocab_size=vocab_size, embedding_dim=embedding_dim, hidden_dim=hidden_dim
+    )
+
+
+def positions(limit: int | None, length: int, name: str = "prompts") -> None:
+    """A text, prompt and completion in all, fits into a model's positions."""
+    found = f"got {length} tokens in all"
+    holds = limit is None or length <= limit
+    require(holds, f"{name}: expected at most the model's {limit} positions, {found}")
+
+
+def group_size(prompts: Any, completions: Any) -> int:
+    """B / N of completions (B, T), equally many of each of prompts (N, P)."""
+    count, rows = prompts.shape[0], completions.shape[0]
+    require(count and prompts.shape[1], "prompts: expected (N, P) with N, P ≥ 1")
+    wanted = f"expected a multiple of the {count} prompts"
+    require(rows % count == 0, f"completions: {wanted}, got {rows} rows")
+    return rows // count

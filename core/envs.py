@@ -1,25 +1,28 @@
 """The documents' environments, one text at a time and in batches.
 
 `TextEnvironment` (document 000), `LMEnvironment` (001) and
-`TextGenerationEnv` (003) are Gymnasium environments: an action is a token,
-`step` pays it.  `env.batched()` is the same task for training: it holds the
-prompts and targets as arrays and pays whole batches of completions.
+`TextGenerationEnv` (003) are Gymnasium environments: an action is a token, and
+`step` returns its reward.  `env.batched()` is the same task for training: it
+holds the prompts and targets as arrays and rewards a batch of completions.
 
 N texts in the task, B batch, P prompt length, T completion length.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from copy import copy
+from itertools import takewhile
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Discrete, MultiDiscrete
 from rapidfuzz.distance import Levenshtein
 
-from core import rewards, tasks
+from core import checks, rewards, tasks
 from core.sampling import check_prompt_mask
-from core.text import CharTokenizer, WordTokenizer
+from core.text import CharTokenizer, Tokenizer, WordTokenizer
 
 
 class BatchedEnvironment:
@@ -27,95 +30,72 @@ class BatchedEnvironment:
 
     Args, kept as attributes:
         prompts: (N, P) int64 token ids, P at least 1.
-        targets: (N, T) int64 token ids, pad_id after the end of a text; or
-            what else the reward reads, such as the prompts once more.
-        token_reward: f(completions (B, T), mask (B, T), targets (B, T)) ->
-            (B, T) float, as in `core.rewards`.
+        targets: (N, T) int64 token ids, pad_id after the end of a text; or other ids
+            that the reward needs, for example the prompts.
+        token_reward: f(completions, mask, targets) -> float, each (B, T), as those of
+            `core.rewards`.
         vocab_size: V; all ids are in [0, V).
-        eos_id: the token that ends a text, or None: then all completions
-            have T tokens and count as terminated.
+        eos_id: ends a text; None: all completions have T tokens and are terminated.
         pad_id: what stands after the end (`core.rewards` expects 0).
         tokenizer: decodes `texts`; without one a text is its token ids.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
         max_length: T, the limit of a completion's length; None: the targets'.
-        limit_ends: the limit is the task's own end, so that a text that
-            reaches it counts as terminated, not as cut off.  Set it where
-            the last reward is paid at the limit: a critic or a Q network
-            would else expect more rewards after it, without an end.
-        prompt_vocab_size: the ids of prompts are in [0, prompt_vocab_size)
-            where a prompt is no text but, for example, the number of a
-            recording, and targets may be such ids, too; None: vocab_size.
-    Raises: ValueError for empty or unequal prompts and targets, ids outside
-        the vocabulary, a mask that does not fit.
+        limit_ends: a text that reaches the limit counts as terminated, not as cut off.
+            Set it where no reward can follow the limit: a critic or a Q network would
+            else expect more rewards after it.
+        prompt_vocab_size: where a prompt is no text but, say, a recording's number:
+            the limit of these, in prompts and in targets; None: vocab_size.
+    Raises: ValueError for empty or unequal prompts and targets, ids outside the
+        vocabulary, a mask that does not fit.
     """
 
     def __init__(
         self,
         prompts,
         targets,
-        token_reward,
-        vocab_size,
-        eos_id=None,
-        pad_id=0,
-        tokenizer=None,
+        token_reward: Callable,
+        vocab_size: int,
+        eos_id: int | None = None,
+        pad_id: int = 0,
+        tokenizer: Tokenizer | None = None,
         prompt_mask=None,
-        max_length=None,
-        limit_ends=False,
-        prompt_vocab_size=None,
-    ):
-        prompt_vocab_size = prompt_vocab_size or vocab_size
-        self.prompts = _ids("prompts", prompts, prompt_vocab_size)
-        self.targets = _ids("targets", targets, max(vocab_size, prompt_vocab_size))
-        if len(self.prompts) != len(self.targets):
-            raise ValueError(
-                f"targets: expected {len(self.prompts)} rows, one per prompt, "
-                f"got {len(self.targets)}"
-            )
-        for name, token in (("eos_id", eos_id), ("pad_id", pad_id)):
-            if token is not None and not 0 <= token < vocab_size:
-                raise ValueError(
-                    f"{name}: expected a token id in [0, {vocab_size}), got {token}"
-                )
-        self.token_reward = token_reward
-        self.vocab_size = vocab_size
-        self.eos_id = eos_id
-        self.pad_id = pad_id
-        self.tokenizer = tokenizer
+        max_length: int | None = None,
+        limit_ends: bool = False,
+        prompt_vocab_size: int | None = None,
+    ) -> None:
+        read = prompt_vocab_size or vocab_size
+        self.prompts = checks.ids("prompts", prompts, read)
+        self.targets = checks.ids("targets", targets, max(vocab_size, read))
+        count, found = len(self.prompts), len(self.targets)
+        wanted = f"targets: expected {count} rows, one per prompt, got {found}"
+        checks.require(count == found, wanted)
+        checks.token_id(vocab_size, eos_id=eos_id, pad_id=pad_id)
+        checks.at_least(1, max_length=max_length)
         if prompt_mask is not None:
             check_prompt_mask(prompt_mask, self.prompts.shape)
             prompt_mask = np.asarray(prompt_mask, dtype=np.float64)
-        self.prompt_mask = prompt_mask
-        if max_length is not None and max_length < 1:
-            raise ValueError(f"max_length: expected at least 1, got {max_length}")
+        self.token_reward, self.tokenizer = token_reward, tokenizer
+        self.vocab_size, self.eos_id, self.pad_id = vocab_size, eos_id, pad_id
+        self.prompt_mask, self.limit_ends = prompt_mask, limit_ends
         self.max_length = max_length or self.targets.shape[1]
-        self.limit_ends = limit_ends
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.prompts)
 
-    def sample(self, batch_size, rng):
-        """(B,) int64: rows drawn uniformly by the np.random.Generator."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    def sample(self, batch_size: int, rng: np.random.Generator):
+        """(B,) int64: rows, drawn uniformly."""
+        checks.at_least(1, batch_size=batch_size)
         return rng.integers(len(self), size=batch_size)
 
     def rewards(self, completions, mask, rows):
         """(B, T) float: the token rewards of completions of prompts[rows].
 
-        Raises: ValueError where the token reward is not finite or has
-            another shape.
+        Raises: ValueError where the token reward is not finite or has another shape.
         """
         completions = np.asarray(completions)
-        paid = np.asarray(
-            self.token_reward(completions, mask, self.targets[rows]), dtype=np.float64
-        )
-        if paid.shape != completions.shape:
-            raise ValueError(
-                f"token_reward: expected shape {completions.shape}, got {paid.shape}"
-            )
-        if not np.isfinite(paid).all():
-            raise ValueError("token_reward: expected finite rewards")
-        return np.where(mask, paid, 0.0)
+        found = self.token_reward(completions, mask, self.targets[rows])
+        found = checks.finite_array("token_reward", found, completions.shape)
+        return np.where(mask, found, 0.0)
 
     def terminated(self, completions, mask):
         """(B,) bool: False where the limit cut a text off before its EOS."""
@@ -123,112 +103,95 @@ class BatchedEnvironment:
             return np.ones(len(completions), dtype=bool)
         return ((completions == self.eos_id) & (mask > 0)).any(axis=1)
 
-    def texts(self, completions):
+    def texts(self, completions) -> list[str]:
         """B texts up to the first EOS; without a tokenizer, token ids.
 
-        Pads are left out, so two rows of different ids can have one text:
-        compare ids where that matters.
+        Pads are left out: rows of different ids can have one text; compare ids then.
         """
         if self.tokenizer is not None:
             return [self.tokenizer.decode(row) for row in completions]
-        texts = []
-        for row in np.asarray(completions).tolist():
-            if self.eos_id in row:
-                row = row[: row.index(self.eos_id)]
-            kept = [str(token) for token in row if token != self.pad_id]
-            texts.append(" ".join(kept))
-        return texts
+        rows = np.asarray(completions).tolist()
+        kept = (takewhile(lambda i: i != self.eos_id, row) for row in rows)
+        return [" ".join(str(i) for i in row if i != self.pad_id) for row in kept]
 
-    def targets_text(self, rows):
+    def targets_text(self, rows) -> list[str]:
         """The target texts of `rows`, in the form of `texts`."""
         return self.texts(self.targets[rows])
 
 
 class TokenEnvironment(gymnasium.Env):
-    """What the three environments share; a subclass pays the token.
+    """What the three environments share.
 
-    A subclass sets `prompts` (N, P), `targets` (N, T), `vocab_size`,
-    `eos_id`, `tokenizer` by calling `_use`, and defines `_reward`, the float
-    that the last of `self.tokens` earns.
+    A further one sets `token_rewards`, defines `_reward`, the reward of the last token,
+    and calls this `__init__`.  The pad is 0; padding in prompts is read as tokens.
+
+    Attributes: task, the same as a `BatchedEnvironment`, and its prompts, targets,
+    max_length, vocab_size, eos_id, tokenizer; row, target, tokens of the current text.
     """
 
-    metadata: ClassVar = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
+    token_rewards: dict[str, Callable]  # by `reward`: each is `_reward` of a batch
+    _reward: Callable[[], float]  # what the last of `tokens` earns
 
-    def _use(self, prompts, targets, vocab_size, eos_id, tokenizer, render_mode):
-        if render_mode not in (None, "ansi"):
-            raise ValueError(
-                f"render_mode: expected None or 'ansi', got {render_mode!r}"
-            )
-        self.prompts = _ids("prompts", prompts, vocab_size)
-        self.targets = _ids("targets", targets, vocab_size)
-        self.vocab_size, self.eos_id = vocab_size, eos_id
-        self.tokenizer, self.render_mode = tokenizer, render_mode
-        self.max_length = self.targets.shape[1]
+    def __init__(self, task: tuple, reward: str, render_mode: str | None) -> None:
+        """task: prompts (N, P), targets (N, T), vocab_size, tokenizer or None."""
+        checks.one_of(tuple(self.token_rewards), reward=reward)
+        checks.one_of((None, "ansi"), render_mode=render_mode)
+        self.reward, self.render_mode = reward, render_mode
+        prompts, targets, self.vocab_size, self.tokenizer = task
+        self.eos_id = None if self.tokenizer is None else self.tokenizer.eos_id
+        rewarded = (prompts, targets, self.token_rewards[reward], self.vocab_size)
+        self.task = BatchedEnvironment(*rewarded, self.eos_id, tokenizer=self.tokenizer)
+        self.prompts, self.targets = self.task.prompts, self.task.targets
+        self.max_length = self.task.max_length
         width = self.prompts.shape[1] + self.max_length
-        self.action_space = gymnasium.spaces.Discrete(vocab_size)
-        self.observation_space = gymnasium.spaces.MultiDiscrete(
-            np.full(width, vocab_size)
-        )
+        self.action_space = Discrete(self.vocab_size)
+        self.observation_space = MultiDiscrete(np.full(width, self.vocab_size))
         self.ended = True  # until reset
 
-    def reset(self, *, seed=None, options=None):
+    def batched(self) -> BatchedEnvironment:
+        """The same task as a `BatchedEnvironment`."""
+        task = copy(self.task)
+        task.prompts, task.targets = self.prompts.copy(), self.targets.copy()
+        return task
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
         """Start a text; options={"row": i} chooses it, else it is drawn."""
         super().reset(seed=seed)
-        if set(options or {}) - {"row"}:
-            raise ValueError(f'options: expected {{"row": i}}, got {options}')
-        count = len(self.prompts)
-        row = (options or {}).get("row")
+        options, count = options or {}, len(self.prompts)
+        wanted = f'options: expected {{"row": i}}, got {options}'
+        checks.require(set(options) <= {"row"}, wanted)
+        row = options.get("row")
         self.row = int(self.np_random.integers(count)) if row is None else row
-        if not 0 <= self.row < count:
-            raise ValueError(f"options: expected a row in [0, {count}), got {self.row}")
+        wanted = f"options: expected a row in [0, {count}), got {self.row}"
+        checks.require(0 <= self.row < count, wanted)
         target = self.targets[self.row]
         self.target = target[target != 0].tolist()
         self.tokens, self.ended = [], False
         return self._observation(), {"row": self.row}
 
-    def step(self, action):
-        """Append the token `action` and pay it."""
+    def step(self, action: int) -> tuple:
+        """Append the token `action`: its reward, and whether the text has ended."""
         if self.ended:
             raise ResetNeeded("step: the text has ended; call reset first")
-        if not self.action_space.contains(action):
-            raise ValueError(
-                f"action: expected a token id in [0, {self.vocab_size}), got {action!r}"
-            )
+        checks.require(
+            self.action_space.contains(action),
+            f"action: expected a token id in [0, {self.vocab_size}), got {action!r}",
+        )
         self.tokens.append(int(action))
         full = len(self.tokens) == self.max_length
-        terminated = full if self.eos_id is None else action == self.eos_id
-        self.ended = bool(full or terminated)
-        truncated = self.ended and not terminated
-        return (
-            self._observation(),
-            self._reward(),
-            bool(terminated),
-            bool(truncated),
-            {"row": self.row},
-        )
+        terminated = full if self.eos_id is None else int(action) == self.eos_id
+        truncated = full and not terminated
+        self.ended, info = terminated or truncated, {"row": self.row}
+        return self._observation(), self._reward(), terminated, truncated, info
 
-    def render(self):
+    def render(self) -> str | None:
         """The text so far, in render mode "ansi"."""
-        if self.render_mode is None:
-            return None
-        batch = self._batch(token_reward=None)
-        return batch.texts([self.tokens])[0]
+        return self.task.texts([self.tokens])[0] if self.render_mode else None
 
     def _observation(self):
-        observation = np.zeros(self.observation_space.shape, dtype=np.int64)
-        ids = self.prompts[self.row].tolist() + self.tokens
-        observation[: len(ids)] = ids
-        return observation
-
-    def _batch(self, token_reward):
-        return BatchedEnvironment(
-            self.prompts,
-            self.targets,
-            token_reward,
-            self.vocab_size,
-            eos_id=self.eos_id,
-            tokenizer=self.tokenizer,
-        )
+        rest = [0] * (self.max_length - len(self.tokens))
+        return np.array([*self.prompts[self.row], *self.tokens, *rest])
 
 
 class TextEnvironment(TokenEnvironment):
@@ -242,15 +205,14 @@ class TextEnvironment(TokenEnvironment):
     T is the number of the text's tokens and its EOS.
 
     ## Starting State
-    BOS alone.  (The document starts from None, to which no token can be
-    added.)
+    BOS alone.  (The document starts from None, to which no token can be added.)
 
     ## Reward
-    "position": 1/T for a token that is right at its position, so that a
-    perfect text, EOS included, sums to 1.
-    "indicator": the document's, 1 for a token that is anywhere in the text.
-    Its vocabulary is made from the text, so every token of it is paid; here
-    all but pad and BOS are.
+    "position": 1/T for a token that is right at its position, so that a perfect text,
+    EOS included, sums to 1.
+    "indicator": the document's, 1 for a token that is anywhere in the text.  The
+    document's vocabulary is the text's, so there every token earns 1; here, with the
+    default tokenizer, every token but pad and BOS does.
 
     ## Episode End
     Terminated at EOS; truncated after T tokens without one.
@@ -262,40 +224,30 @@ class TextEnvironment(TokenEnvironment):
         render_mode: None or "ansi".
     """
 
+    token_rewards = {
+        "position": rewards.token_position_match,
+        "indicator": rewards.token_indicator,
+    }
+
     def __init__(
         self,
-        text=tasks.DOCUMENT_000_TEXT,
-        tokenizer=None,
-        reward="position",
-        render_mode=None,
-    ):
-        if not text:
-            raise ValueError("text: expected at least one token, got ''")
-        _choice("reward", reward, ("position", "indicator"))
-        if tokenizer is None:
-            tokenizer = CharTokenizer([text], keep_words=True)
-        self.text, self.reward = text, reward
-        target = tokenizer.encode(text) + [tokenizer.eos_id]
-        self._use(
-            [[tokenizer.bos_id]],
-            [target],
-            len(tokenizer),
-            tokenizer.eos_id,
-            tokenizer,
-            render_mode,
-        )
+        text: str = tasks.DOCUMENT_000_TEXT,
+        tokenizer: Tokenizer | None = None,
+        reward: str = "position",
+        render_mode: str | None = None,
+    ) -> None:
+        checks.require(text, "text: expected at least one token, got ''")
+        self.text = text
+        tokenizer = tokenizer or CharTokenizer([text], keep_words=True)
+        target = [*tokenizer.encode(text), tokenizer.eos_id]
+        task = ([[tokenizer.bos_id]], [target], len(tokenizer), tokenizer)
+        super().__init__(task, reward, render_mode)
 
-    def _reward(self):
+    def _reward(self) -> float:
         token, t = self.tokens[-1], len(self.tokens) - 1
         if self.reward == "indicator":
             return float(token in self.target)
         return float(token == self.target[t]) / len(self.target)
-
-    def batched(self):
-        """The same task as a `BatchedEnvironment`."""
-        if self.reward == "indicator":
-            return self._batch(rewards.token_indicator)
-        return self._batch(rewards.token_position_match)
 
 
 class LMEnvironment(TokenEnvironment):
@@ -311,13 +263,11 @@ class LMEnvironment(TokenEnvironment):
     The input sequence.
 
     ## Reward
-    The similarity of a text is the share of the target's tokens that it has
-    at their position.
-    "similarity": the document's, the similarity so far at every step.  A
-    right token is paid again at each later step: the first one T times, the
-    last one once.
-    "difference": what the step adds to the similarity; the sum is the final
-    similarity.
+    The similarity of a text is the share of the target's tokens that it has at their
+    position.
+    "similarity": the document's, the similarity so far at every step.  A right token
+    counts again at each later step: the first one T times, the last one once.
+    "difference": what the step adds to the similarity; the sum is the final similarity.
 
     ## Episode End
     Terminated after T tokens, the length of the target.  No EOS.
@@ -330,173 +280,120 @@ class LMEnvironment(TokenEnvironment):
         render_mode: None or "ansi".
     """
 
-    def __init__(
-        self, input_seq, target_seq, vocab_size, reward="difference", render_mode=None
-    ):
-        _choice("reward", reward, ("difference", "similarity"))
-        self.reward = reward
-        prompts = _ids("input_seq", [list(input_seq)], vocab_size)
-        targets = _ids("target_seq", [list(target_seq)], vocab_size)
-        if not targets.all():
-            raise ValueError("target_seq: expected no 0, the pad id")
-        self._use(prompts, targets, vocab_size, None, None, render_mode)
+    token_rewards = {
+        "difference": rewards.token_position_match,
+        "similarity": rewards.token_cumulative_match,
+    }
 
-    def _similarity(self, tokens):
+    def __init__(
+        self,
+        input_seq: Sequence[int],
+        target_seq: Sequence[int],
+        vocab_size: int,
+        reward: str = "difference",
+        render_mode: str | None = None,
+    ) -> None:
+        prompts = checks.ids("input_seq", [list(input_seq)], vocab_size)
+        targets = checks.ids("target_seq", [list(target_seq)], vocab_size)
+        checks.require(targets.all(), "target_seq: expected no 0, the pad id")
+        super().__init__((prompts, targets, vocab_size, None), reward, render_mode)
+
+    def _similarity(self, tokens: list[int]) -> float:
         right = sum(o == t for o, t in zip(tokens, self.target, strict=False))
         return right / len(self.target)
 
-    def _reward(self):
+    def _reward(self) -> float:
         now = self._similarity(self.tokens)
         if self.reward == "similarity":
             return now
         return now - self._similarity(self.tokens[:-1])
 
-    def batched(self):
-        """The same task as a `BatchedEnvironment`."""
-        if self.reward == "similarity":
-            return self._batch(rewards.token_cumulative_match)
-        return self._batch(rewards.token_position_match)
-
 
 class TextGenerationEnv(TokenEnvironment):
     """Document 003: continue a prompt; each of N prompts has one target.
 
-    The document makes "TextGenerationEnv" with `gym.make`, but no package
-    has it.  This one is registered as "core/TextGenerationEnv-v0".
+    The document makes "TextGenerationEnv" with `gym.make`, but no package has it.  This
+    one is registered as "core/TextGenerationEnv-v0".
 
     ## Action Space
     Discrete(V): the next word of the tokenizer.
 
     ## Observation Space
-    MultiDiscrete of P + T token ids: prompt, tokens so far, then pads.
-    Prompts are padded on the left to one length P; a recurrent policy reads
-    these pads as ordinary tokens.  T is the longest target with its EOS.
+    MultiDiscrete of P + T token ids: prompt, tokens so far, then pads.  Prompts are
+    padded on the left to one length P; a recurrent policy reads these pads as ordinary
+    tokens.  T is the longest target with its EOS.
 
     ## Starting State
     One of the N prompts, drawn uniformly (or options={"row": i}).
 
     ## Reward
-    d is the edit distance in tokens to the target, EOS included, L the
-    target's length.  (Section 4.3 has 1/d, infinite at d = 0; the listing has
-    no edit distance at all.)
-    "regret": what the token takes from the best -d / L that is still within
-    reach: 0 for a best token, else negative.  The sum is -d / L of the text.
-    "similarity": what the token adds to 1 / (1 + d); the sum is the final
-    similarity minus that of the empty text.
+    d is the edit distance in tokens to the target, EOS included, L the target's length.
+    (Section 4.3 has 1/d, infinite at d = 0; the listing has no edit distance at all.)
+    "regret": what the token takes from the best -d / L that is still within reach: 0
+    for a best token, else negative.  The sum is -d / L of the text.
+    "similarity": what the token adds to 1 / (1 + d); the sum is the final similarity
+    minus that of the empty text.
 
     ## Episode End
     Terminated at EOS; truncated after T tokens without one.
 
     Args:
-        prompts, targets: N str each, none of them empty; default:
-            `tasks.continuations("en")`.
+        prompts, targets: N each, none empty; default: `tasks.continuations("en")`.
         tokenizer: default: words of all prompts and targets.
         reward: "regret" or "similarity".
         render_mode: None or "ansi".
     """
 
+    token_rewards = {
+        "regret": rewards.token_edit_regret,
+        "similarity": rewards.token_edit_similarity,
+    }
+
     def __init__(
         self,
-        prompts=None,
-        targets=None,
-        tokenizer=None,
-        reward="regret",
-        render_mode=None,
-    ):
-        _choice("reward", reward, ("regret", "similarity"))
-        self.reward = reward
+        prompts: list[str] | None = None,
+        targets: list[str] | None = None,
+        tokenizer: Tokenizer | None = None,
+        reward: str = "regret",
+        render_mode: str | None = None,
+    ) -> None:
         if prompts is None and targets is None:
             prompts, targets = tasks.continuations("en")
-        prompts = _texts("prompts", prompts)
-        targets = _texts("targets", targets)
-        if len(prompts) != len(targets):
-            raise ValueError(
-                f"targets: expected {len(prompts)} texts, one per prompt, "
-                f"got {len(targets)}"
-            )
-        if tokenizer is None:
-            tokenizer = WordTokenizer(prompts + targets)
-        self.text_data, self.target_texts = prompts, targets
-        left, right = _padded(tokenizer, prompts, targets)
-        self._use(left, right, len(tokenizer), tokenizer.eos_id, tokenizer, render_mode)
+        for name, texts in (("prompts", prompts), ("targets", targets)):
+            wanted = f"{name}: expected a list of texts, none empty, got {texts!r:.60}"
+            checks.require(texts and not isinstance(texts, str) and all(texts), wanted)
+        self.text_data, self.target_texts = list(prompts or ()), list(targets or ())
+        tokenizer = tokenizer or WordTokenizer(self.text_data + self.target_texts)
+        longest = max(len(tokenizer.encode(text)) for text in self.text_data)
+        left = tokenizer.encode_batch(self.text_data, longest, side="left")
+        longest = max(len(tokenizer.encode(text)) for text in self.target_texts)
+        right = tokenizer.encode_batch(self.target_texts, longest + 1, add_eos=True)
+        task = (left, right, len(tokenizer), tokenizer)
+        super().__init__(task, reward, render_mode)
 
-    def get_text_data(self):
+    def get_text_data(self) -> list[str]:
         """The N prompts as texts (the document's name)."""
         return list(self.text_data)
 
-    def get_target_texts(self):
+    def get_target_texts(self) -> list[str]:
         """The N targets as texts (the document's name)."""
         return list(self.target_texts)
 
-    def _reward(self):
-        here, target = self.tokens, self.target
-        if self.reward == "regret":
-            after = self._within_reach(here)
-            if self.ended:
-                after = Levenshtein.distance(here, target)
-            return (self._within_reach(here[:-1]) - after) / len(target)
-        after = Levenshtein.distance(here, target)
-        before = Levenshtein.distance(here[:-1], target)
-        return 1 / (1 + after) - 1 / (1 + before)
-
-    def _within_reach(self, tokens):
-        """The least edit distance that a text beginning so can end with."""
-        return min(
-            Levenshtein.distance(tokens, self.target[:j])
-            for j in range(len(self.target) + 1)
-        )
-
-    def batched(self):
-        """The same task as a `BatchedEnvironment`."""
+    def _reward(self) -> float:
+        before, distance = self.tokens[:-1], self._distance(self.tokens)
         if self.reward == "similarity":
-            return self._batch(rewards.token_edit_similarity)
-        return self._batch(rewards.token_edit_regret)
+            return 1 / (1 + distance) - 1 / (1 + self._distance(before))
+        after = distance if self.ended else self._within_reach(self.tokens)
+        return (self._within_reach(before) - after) / len(self.target)
+
+    def _within_reach(self, tokens: list[int]) -> int:
+        """The least edit distance that a text beginning so can end with."""
+        return min(self._distance(tokens, j) for j in range(len(self.target) + 1))
+
+    def _distance(self, tokens: list[int], length: int | None = None) -> int:
+        return Levenshtein.distance(tokens, self.target[:length])
 
 
 gymnasium.register(
     id="core/TextGenerationEnv-v0", entry_point="core.envs:TextGenerationEnv"
 )
-
-
-def _ids(name, values, vocab_size):
-    """`values` as (N, length) int64 with all ids in the vocabulary."""
-    if vocab_size < 1:
-        raise ValueError(f"vocab_size: expected at least 1, got {vocab_size}")
-    try:
-        array = np.array(values)
-    except ValueError:
-        raise ValueError(f"{name}: expected rows of one length") from None
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(
-            f"{name}: expected (N, length), both at least 1, got {array.shape}"
-        )
-    if array.dtype.kind not in "iu":
-        raise ValueError(f"{name}: expected integers, got {array.dtype}")
-    if array.min() < 0 or array.max() >= vocab_size:
-        raise ValueError(
-            f"{name}: expected token ids in [0, {vocab_size}), got "
-            f"{array.min()} to {array.max()}"
-        )
-    return array.astype(np.int64)
-
-
-def _texts(name, texts):
-    if texts is None or isinstance(texts, str) or not all(texts) or not texts:
-        raise ValueError(
-            f"{name}: expected a list of texts, none empty, got {texts!r:.60}"
-        )
-    return list(texts)
-
-
-def _padded(tokenizer, prompts, targets):
-    """Prompts padded on the left, targets with EOS padded on the right."""
-    ids = [tokenizer.encode(prompt) for prompt in prompts]
-    longest = max(map(len, ids))
-    left = [[tokenizer.pad_id] * (longest - len(row)) + row for row in ids]
-    width = 1 + max(len(tokenizer.encode(target)) for target in targets)
-    return left, tokenizer.encode_batch(targets, width, add_eos=True)
-
-
-def _choice(name, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{name}: expected one of {allowed}, got {value!r}")

@@ -1,8 +1,8 @@
-"""Model directories in Hugging Face's layout: config.json, model.safetensors
-and the tokenizer's files, read and written without a framework.
+"""Model directories in Hugging Face's layout: config.json, model.safetensors and the
+tokenizer's files, read and written without a framework.
 
-An option that would change what a model computes is refused, not ignored,
-and so is any weight that is missing, left over or of another shape.
+An option that would change what a model computes is refused, not ignored, and so is any
+weight that is missing, left over or of another shape.
 """
 
 from __future__ import annotations
@@ -12,33 +12,30 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes  # noqa: F401  with it NumPy reads bfloat16
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+import tokenizers
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
-from core.settings import BERT_HEADS, BERTConfig, GPTConfig
+from core import checks
+from core.settings import BERTConfig, GPTConfig
+from core.text import FileTokenizer
 from core.weights import check_names
 
 # What is downloaded: no code, no pickle, no second copy of the weights.
-FILES = [
-    "config.json",
-    "generation_config.json",
-    "model*.safetensors",
-    "model.safetensors.index.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-]
-CONFIGS = {"gpt2": GPTConfig, "bert": BERTConfig}
+FILES = ["config.json", "generation_config.json", "model*.safetensors"]
+FILES += ["model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"]
+FILES += ["special_tokens_map.json", "added_tokens.json"]
+FILES += ["vocab.json", "merges.txt", "vocab.txt"]
+Config = GPTConfig | BERTConfig
+CONFIGS = {config.model_type: config for config in (GPTConfig, BERTConfig)}
 HEADS = {
     "BertForMaskedLM": "masked",
     "BertForSequenceClassification": "sequence",
@@ -86,18 +83,16 @@ TIED = {  # one array under two names
 }
 
 
-def folder(name):
+def folder(name: str | Path) -> Path:
     """The directory of a model, downloaded where `name` is one on the hub.
 
     Args:
         name: a directory, or a name on huggingface.co such as "gpt2".
-    Returns: Path.
-    Raises: FileNotFoundError where there is neither; it says which files to
-        put where.
+    Raises: FileNotFoundError where there is neither; it says which files to put where.
     """
     if Path(name).is_dir():
         return Path(name)
-    import huggingface_hub
+    import huggingface_hub  # here: it reads its environment when imported
 
     try:
         return Path(huggingface_hub.snapshot_download(str(name), allow_patterns=FILES))
@@ -110,93 +105,77 @@ def folder(name):
         ) from error
 
 
-def read_config(directory, head=None, num_labels=None):
+def read_config(
+    directory: str | Path, head: str | None = None, num_labels: int | None = None
+) -> Config | dict:
     """The sizes of a model, from its config.json.
 
     Args:
-        directory: path.
         head: of a BERT, where it is not to be the checkpoint's own.
         num_labels: of a head "sequence" or "token", likewise.
-    Returns: GPTConfig or BERTConfig; for any other architecture the whole
-        file as a dict.
-    Raises: FileNotFoundError; ValueError where the file cannot be read or
-        asks for what `core` does not compute.
+    Returns: GPTConfig or BERTConfig; for any other architecture the file as a dict.
+    Raises: FileNotFoundError; ValueError where the file cannot be read or asks for what
+        `core` does not compute.
     """
     path = Path(directory) / "config.json"
     told = _read_json(path)
     kind = told.get("model_type")
-    if kind != "bert" and (head, num_labels) != (None, None):
-        raise ValueError(
-            f"head, num_labels: only a BERT has them, {path} is of {kind!r}"
-        )
+    asked = {"head": head, "num_labels": num_labels}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    wanted = f"head, num_labels: only a BERT has them, {path} is of {kind!r}"
+    checks.require(kind == "bert" or not asked, wanted)
     if kind not in CONFIGS:
         return told
-    found = _fields(told, path)
-    if head is not None:
-        found["head"] = head
-    if num_labels is not None:
-        found["num_labels"] = num_labels
-    if kind == "bert" and found["head"] is None:
-        raise ValueError(
-            f"head: expected one of {BERT_HEADS}, as {path} is of "
-            f"{told.get('architectures')}"
-        )
-    if num_labels is not None and found["head"] == "masked":
-        raise ValueError('num_labels: a head "masked" has none')
-    try:
+    found = _fields(told, path) | asked
+    fits = num_labels is None or found["head"] != "masked"
+    checks.require(fits, 'num_labels: a head "masked" has none')
+    with checks.about(path):
         return CONFIGS[kind](**found)
-    except ValueError as error:
-        raise ValueError(f"{error} ({path})") from error
 
 
-def read_weights(directory, config, shapes):
+def read_weights(directory: str | Path, config: Config, shapes: dict) -> dict:
     """The weights of a GPT or BERT, under the names that `core` has for them.
 
     Args:
-        directory: path.
         config: what `read_config` gave for it.
-        shapes: dict, name to shape, of the model that will take them.
-    Returns: dict, name to array, half precision as float32.  A value head
-        without a file, and the head of a BERT that is not the checkpoint's,
-        are left out.
-    Raises: FileNotFoundError; ValueError where a file is damaged, a name
-        missing or extra, or a shape differs.
+        shapes: name to shape, of the model that will take them.
+    Returns: name to array, half precision as float32.  A value head without a
+        file, and the head of a BERT that is not the checkpoint's, are left out.
+    Raises: FileNotFoundError; ValueError where a file is damaged, a name missing or
+        extra, or a shape differs.
     """
     directory = Path(directory)
-    kind = "gpt2" if isinstance(config, GPTConfig) else "bert"
     found = {}
     for path in weight_files(directory):
-        found |= _our_names(_read_arrays(path), kind)
+        found |= _our_names(_read_arrays(path), config.model_type)
     _untie(found, directory)
-    if kind == "gpt2":
-        values = read_value_head(directory)
-        found |= values
+    if isinstance(config, GPTConfig):
+        head = read_value_head(directory)
+        found |= head
         shapes = {
-            n: s for n, s in shapes.items() if values or not n.startswith("value_head.")
+            n: s for n, s in shapes.items() if head or not n.startswith("value_head.")
         }
     else:
         path = directory / "config.json"
         own = _fields(_read_json(path), path)
         found, shapes = _fit_head(found, shapes, config, own)
-    try:
+    with checks.about(directory):
         check_names(found, shapes)
-    except ValueError as error:
-        raise ValueError(
-            f"{error} (in {directory}, against its config.json)"
-        ) from error
     return found
 
 
-def write(directory, config, arrays, tokenizer=None):
+def write(
+    directory: str | Path,
+    config: Config,
+    arrays: dict,
+    tokenizer: FileTokenizer | None = None,
+) -> None:
     """Write a model as `transformers` reads it, whole or not at all.
 
     Args:
-        directory: path; made where it does not exist.  Files of other names
-            that lie there stay.
-        config: GPTConfig or BERTConfig.
-        arrays: dict, name to array; the value head gets a file of its own,
-            as `transformers` knows none.
-        tokenizer: one that can be saved, or None.
+        directory: made where it does not exist; files of other names in it stay.
+        arrays: name to array; the value head gets a file of its own, as `transformers`
+            knows none.
     Raises: ValueError for a tokenizer that has no files or does not fit.
     """
     check_tokenizer(tokenizer, config.vocab_size)
@@ -213,11 +192,11 @@ def write(directory, config, arrays, tokenizer=None):
             tokenizer.save(new)
 
 
-def weight_files(directory):
+def weight_files(directory: str | Path) -> list[Path]:
     """The safetensors files of a directory, one or those of an index.
 
-    Raises: FileNotFoundError where one is missing; ValueError for an index
-        that points out of the directory.
+    Raises: FileNotFoundError where one is missing; ValueError for an index that points
+        out of the directory.
     """
     directory = Path(directory)
     whole = directory / "model.safetensors"
@@ -225,39 +204,34 @@ def weight_files(directory):
     if whole.is_file():
         return [whole]
     if not index.is_file():
-        raise FileNotFoundError(
-            f"{whole} does not exist; put the model's weights there "
-            "(pickled ones, pytorch_model.bin, are not read)"
-        )
+        hint = "put the weights there (pickled ones, pytorch_model.bin, are not read)"
+        raise FileNotFoundError(f"{whole} does not exist; {hint}")
     names = sorted(set(_read_json(index).get("weight_map", {}).values()))
     for name in names:
-        if Path(name).name != name:
-            raise ValueError(f"{index}: expected plain names, got {name!r}")
-        if not (directory / name).is_file():
-            raise FileNotFoundError(
-                f"{directory / name} does not exist, but {index.name} names it"
-            )
+        plain = Path(name).name == name
+        checks.require(plain, f"{index}: expected plain names, got {name!r}")
+        if not (path := directory / name).is_file():
+            raise FileNotFoundError(f"{path} does not exist, but {index.name} names it")
     return [directory / name for name in names]
 
 
-def write_value_head(directory, arrays):
+def write_value_head(directory: str | Path, arrays: dict) -> None:
     """Write value_head.safetensors into a directory."""
     save_file(arrays, Path(directory) / "value_head.safetensors")
 
 
-def read_value_head(directory):
+def read_value_head(directory: str | Path) -> dict:
     """Arrays of value_head.safetensors by name, none without the file."""
     path = Path(directory) / "value_head.safetensors"
     return _read_arrays(path) if path.exists() else {}
 
 
 @contextmanager
-def aside(directory):
+def aside(directory: str | Path) -> Iterator[Path]:
     """A new directory whose files take their places when all are written.
 
-    An error or a crash before that leaves what was in `directory` as it was.
-    After it each file is replaced whole, and those that are still to come
-    lie in .writing-*.
+    An error or a crash before that leaves what was in `directory` as it was.  After it
+    each file is replaced whole, and those that are still to come lie in .writing-*.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -276,134 +250,103 @@ def aside(directory):
     new.rmdir()
 
 
-def check_tokenizer(tokenizer, vocab_size):
-    """Raise ValueError unless a tokenizer can be saved beside a model."""
+def check_tokenizer(tokenizer: FileTokenizer | None, vocab_size: int) -> None:
+    """ValueError unless a tokenizer can be saved beside a model."""
     if tokenizer is None:
         return
-    if not hasattr(tokenizer, "save"):
-        raise ValueError(
-            "tokenizer: expected a ByteBPETokenizer or PretrainedTokenizer, "
-            f"got {type(tokenizer).__name__}, which has no files"
-        )
-    if len(tokenizer) > vocab_size:
-        raise ValueError(
-            f"tokenizer: expected at most the model's {vocab_size} tokens, "
-            f"got {len(tokenizer)}"
-        )
+    wanted = "tokenizer: expected a ByteBPETokenizer or PretrainedTokenizer"
+    found = f"got {type(tokenizer).__name__}, which has no files"
+    checks.require(hasattr(tokenizer, "save"), f"{wanted}, {found}")
+    count = len(tokenizer)
+    wanted = f"tokenizer: expected at most the model's {vocab_size} tokens, got {count}"
+    checks.require(count <= vocab_size, wanted)
 
 
-def check_tokenizer_file(directory, vocab_size):
-    """Raise ValueError where tokenizer.json has ids that a model lacks."""
-    from tokenizers import Tokenizer
-
+def check_tokenizer_file(directory: str | Path, vocab_size: int) -> None:
+    """ValueError where tokenizer.json has ids that a model lacks."""
     path = Path(directory) / "tokenizer.json"
     if not path.exists():
         return
-    try:
-        ids = Tokenizer.from_file(str(path)).get_vocab().values()
-    except Exception as error:  # `tokenizers` raises nothing narrower
-        raise ValueError(f"{path}: cannot be read ({error})") from error
-    if max(ids, default=0) >= vocab_size:
-        raise ValueError(
-            f"{path}: expected token ids below the model's vocab_size "
-            f"{vocab_size}, got {max(ids)}"
-        )
+    with checks.about(f"{path}: cannot be read"):
+        ids = tokenizers.Tokenizer.from_file(str(path)).get_vocab().values()
+    wanted = f"token ids below the model's vocab_size {vocab_size}"
+    largest = max(ids, default=0)
+    checks.require(largest < vocab_size, f"{path}: expected {wanted}, got {largest}")
 
 
-def _read_json(path):
+def _read_json(path: Path) -> dict:
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist; put the model's {path.name} there"
-        )
-    try:
+        hint = f"put the model's {path.name} there"
+        raise FileNotFoundError(f"{path} does not exist; {hint}")
+    with checks.about(f"{path}: not JSON", ValueError):
         found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected an object, got {found!r:.40}")
+    wanted = f"{path}: expected an object, got {found!r:.40}"
+    checks.require(isinstance(found, dict), wanted)
     return found
 
 
-def _fields(told, path):
+def _fields(told: dict, path: Path) -> dict:
     """The fields of a GPTConfig or BERTConfig that a config.json describes."""
     theirs = _their_config(told, path)
-    found = {
-        field.name: getattr(theirs, field.name, None)
-        for field in fields(CONFIGS[theirs.model_type])
-    }
-    for name in {"pad_token_id", "bos_token_id", "eos_token_id"} & set(found):
+    names = [field.name for field in fields(CONFIGS[theirs.model_type])]
+    found: dict[str, Any] = {name: getattr(theirs, name, None) for name in names}
+    for name in {"pad_token_id", "bos_token_id", "eos_token_id"} & set(names):
         # The first of several; none that the model does not have.
         ids = np.ravel(found[name]).tolist() or [None]
         found[name] = ids[0] if ids[0] in range(theirs.vocab_size) else None
-    if "head" in found:
-        found["head"] = HEADS.get((theirs.architectures or [None])[0])
+    if "head" in found:  # one that is not known is refused by its name
+        architecture = (theirs.architectures or ["none"])[0]
+        found["head"] = HEADS.get(architecture, architecture)
     return found
 
 
-def _their_config(told, path):
+def _their_config(told: dict, path: Path) -> Any:
     """transformers' config of a model that `core` computes, else ValueError.
 
-    It knows other names (hidden_size for n_embd), types and defaults; but a
-    size that is left out is not that of the published GPT-2 or BERT.
+    It knows other names (hidden_size for n_embd), types and defaults; but a size that
+    is left out is not that of the published GPT-2 or BERT.
     """
     from transformers import AutoConfig  # here: it takes two seconds
 
-    kind = told["model_type"]
-    entries = {
-        field.name: None
-        for field in fields(CONFIGS[kind])
-        if field.type == "int" or field.default is None
-    }
-    entries.pop("num_labels", None)
+    kind: str = told["model_type"]
+    sizes = [f for f in fields(CONFIGS[kind]) if f.type == "int" or f.default is None]
+    entries: dict = {f.name: None for f in sizes if f.name != "num_labels"}
     names = AutoConfig.for_model(kind).attribute_map
     entries |= {names.get(name, name): value for name, value in told.items()}
-    try:
+    with checks.about(path):  # what it raises depends on the entry
         theirs = AutoConfig.for_model(**entries)
-    except Exception as error:  # what it raises depends on the entry
-        raise ValueError(f"{error} ({path})") from error
     for name, values in COMPUTED[kind].items():
         value = getattr(theirs, name, values[0])
-        if value not in values:
-            raise ValueError(
-                f"{name}: expected {' or '.join(map(repr, values))} in "
-                f"{path}, got {value!r}, which core does not compute"
-            )
+        wanted = f"{name}: expected {' or '.join(map(repr, values))} in {path}"
+        found = f"got {value!r}, which core does not compute"
+        checks.require(value in values, f"{wanted}, {found}")
     return theirs
 
 
-def _fit_head(found, shapes, config, own):
+def _fit_head(found: dict, shapes: dict, config: BERTConfig, own: dict) -> tuple:
     """Arrays and shapes without what only one of the two heads has."""
     if any(getattr(config, n) != own[n] for n in ("head", "num_labels")):
         found = {n: a for n, a in found.items() if n.startswith("bert.")}
         # A pooler that is there is kept; nothing else of a head is.
-        shapes = {
-            n: s
-            for n, s in shapes.items()
-            if n.startswith(("bert.embeddings.", "bert.encoder.")) or n in found
-        }
+        kept = ("bert.embeddings.", "bert.encoder.", *found)
+        shapes = {n: s for n, s in shapes.items() if n.startswith(kept)}
     if config.head != "sequence":  # which alone reads the pooler
         found = {n: a for n, a in found.items() if not n.startswith("bert.pooler.")}
     return found, shapes
 
 
-def _read_arrays(path):
+def _read_arrays(path: Path) -> dict:
     """Name to array of one file; what is not double precision as float32."""
-    try:
-        with safe_open(path, framework="np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} is truncated or no safetensors file ({error})"
-        ) from error
+    with checks.about(f"{path} is truncated or no safetensors file", SafetensorError):
+        arrays = load_file(path)
     for name, array in arrays.items():
         if array.dtype not in (np.float32, np.float64):
             array = arrays[name] = array.astype(np.float32)
-        if not np.isfinite(array).all():
-            raise ValueError(f"{path}: {name} is not finite")
+        checks.require(np.isfinite(array).all(), f"{path}: {name} is not finite")
     return arrays
 
 
-def _our_names(arrays, kind):
+def _our_names(arrays: dict, kind: str) -> dict:
     """A published checkpoint under the names that `core` has."""
     found = {}
     for name, array in arrays.items():
@@ -414,23 +357,18 @@ def _our_names(arrays, kind):
     return found
 
 
-def _untie(found, directory):
+def _untie(found: dict, directory: Path) -> None:
     """Keep one of two names of an array, in place; both must be equal."""
-    for name, kept in TIED.items():
-        if name not in found:
-            continue
-        array = found.pop(name)
-        if not np.array_equal(found.setdefault(kept, array), array):
-            raise ValueError(
-                f"{name}: expected the same numbers as {kept} in "
-                f"{directory}, as core computes with one array for both"
-            )
+    for name in TIED.keys() & found:
+        kept, array = TIED[name], found.pop(name)
+        same = np.array_equal(found.setdefault(kept, array), array)
+        wanted = f"{name}: expected the same numbers as {kept} in {directory}"
+        checks.require(same, f"{wanted}, as core computes with one array for both")
 
 
-def _options(config):
+def _options(config: Config) -> dict:
     """config.json of a model, with what `transformers` has to know."""
-    options = asdict(config)
-    kind = "gpt2" if isinstance(config, GPTConfig) else "bert"
+    options, kind = asdict(config), config.model_type
     names = ["GPT2LMHeadModel"]
     if kind == "bert":
         head = options.pop("head")

@@ -1,25 +1,29 @@
 """Batches to pretrain language models on texts: next and masked tokens.
 
-A batch is (inputs, targets, mask), as `SupervisedTrainer.step` takes it; every
-text stands between BOS and EOS.  B rows, L tokens a row.
+A batch is (inputs, targets, mask), as `SupervisedTrainer.step` takes it; every text
+stands between BOS and EOS.  B rows, L tokens a row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from core import checks
+from core.envs import BatchedEnvironment
+from core.text import Tokenizer
 
-def packed_rows(tokenizer, texts, length):
+
+def packed_rows(tokenizer: Tokenizer, texts: list[str], length: int):
     """Texts one after the other in rows without padding.
 
     A row begins with a text; what does not fit into it is cut off.
 
     Args:
-        tokenizer: of `core.text`, with BOS and EOS.
-        texts: list of str.
+        tokenizer: with BOS and EOS.
         length: tokens in a row, L.
-    Returns: (rows, L) int64; the last texts may not fill a row and are left
-        out.
+    Returns: (rows, L) int64; the last texts may not fill a row and are left out.
     Raises: ValueError where all texts together do not fill a row.
 
     >>> from core.text import CharTokenizer
@@ -33,17 +37,15 @@ def packed_rows(tokenizer, texts, length):
         if len(row) >= length:
             rows.append(row[:length])
             row = []
-    if not rows:
-        raise ValueError(f"texts: expected at least one row of {length} tokens")
+    checks.require(rows, f"texts: expected at least one row of {length} tokens")
     return np.array(rows)
 
 
-def padded_rows(tokenizer, texts):
+def padded_rows(tokenizer: Tokenizer, texts: list[str]):
     """Each text in a row of its own, padded on the right.
 
     Args:
-        tokenizer: of `core.text`, with BOS and EOS.
-        texts: list of str, not empty.
+        tokenizer: with BOS and EOS.
     Returns: ids (B, L) int64, mask (B, L) float64, 0 on the padding.
     Raises: ValueError without texts.
 
@@ -52,8 +54,7 @@ def padded_rows(tokenizer, texts):
     >>> ids.tolist(), mask.tolist()[1]
     ([[1, 3, 4, 5, 2], [1, 3, 2, 0, 0]], [1.0, 1.0, 1.0, 0.0, 0.0])
     """
-    if not texts:
-        raise ValueError("texts: expected at least one")
+    checks.require(texts, "texts: expected at least one")
     rows = [_enclosed(tokenizer, text) for text in texts]
     ids = np.full((len(rows), max(map(len, rows))), tokenizer.pad_id)
     mask = np.zeros(ids.shape)
@@ -62,30 +63,29 @@ def padded_rows(tokenizer, texts):
     return ids, mask
 
 
-def next_tokens(ids, mask=None):
+def next_tokens(ids, mask=None) -> tuple:
     """The batch in which each position predicts the token after it.
 
     Args:
         ids: (B, L) int.
-        mask: (B, L), 0 on padding at the right, which a causal model may
-            read: no token before it sees it.  None: no padding.
+        mask: (B, L), 0 on padding at the right, which a causal model may read: no token
+            before it sees it.  None: no padding.
     Returns: (inputs, targets, mask), with inputs a tuple of (B, L - 1).
     """
     mask = np.ones(ids.shape) if mask is None else mask
     return (ids[:, :-1],), ids[:, 1:], mask[:, 1:]
 
 
-def answers(env, batch_size, rng):
+def answers(
+    env: BatchedEnvironment, batch_size: int, rng: np.random.Generator
+) -> Iterator[tuple]:
     """Batches without end in which the targets of prompts are predicted.
 
     Args:
-        env: `core.envs.BatchedEnvironment` whose targets are texts, padded
-            behind their EOS.
+        env: its targets are texts, padded behind their EOS.
         batch_size: B, prompts in a batch, drawn with replacement.
-        rng: np.random.Generator.
-    Yields: (inputs, targets, mask), with inputs (ids, attention mask) of
-        (B, P + T - 1); the mask is 1 where a token of the target is
-        predicted.
+    Yields: (inputs, targets, mask) with inputs (ids, attention mask) of (B, P + T - 1);
+        the mask is 1 where a token of the target is predicted.
     """
     while True:
         rows = env.sample(batch_size, rng)
@@ -99,28 +99,27 @@ def answers(env, batch_size, rng):
         yield (ids[:, :-1], seen[:, :-1]), ids[:, 1:], predicted[:, 1:]
 
 
-def masked_tokens(ids, mask, tokenizer, rng, share=0.15):
+def masked_tokens(
+    ids, mask, tokenizer: Tokenizer, rng: np.random.Generator, share: float = 0.15
+) -> tuple:
     """The batch in which hidden tokens are predicted from both sides.
 
-    Of the ordinary tokens `share` are chosen, at least one in a row.  Of
-    these, 80 % are shown as the mask token, 10 % as a random token and 10 %
-    as they are, since later texts will have no mask tokens.
+    Of the ordinary tokens `share` are chosen, at least one in a row.  Of these, 80 %
+    are shown as the mask token, 10 % as a random token and 10 % as they are, since
+    later texts will have no mask tokens.
 
     Args:
         ids, mask: (B, L), as from `padded_rows`.
-        tokenizer: of `core.text`, with a mask token behind all others.
-        rng: np.random.Generator.
+        tokenizer: with a mask token behind all others.
         share: in (0, 1].
-    Returns: (inputs, targets, chosen), with inputs a tuple of the shown ids
-        and the mask, all (B, L).
+    Returns: (inputs, targets, chosen), with inputs (shown ids, mask), all (B, L).
     Raises: ValueError for another share, or a tokenizer without mask token.
     Source: Devlin et al. 2019, arXiv:1810.04805, §3.1.
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"share: expected a number in (0, 1], got {share}")
-    if tokenizer.mask_id is None:
-        raise ValueError("tokenizer: expected one with a mask token")
+    checks.share(share=share)
+    checks.require(tokenizer.mask_id, "tokenizer: expected one with a mask token")
     special = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
+    special = [token for token in special if token is not None]
     draw = np.where(np.isin(ids, special), 2.0, rng.random(ids.shape))
     chosen = draw < np.maximum(share, draw.min(axis=1, keepdims=True) + 1e-9)
     chosen &= draw < 2
@@ -131,5 +130,5 @@ def masked_tokens(ids, mask, tokenizer, rng, share=0.15):
     return (shown, mask), ids, chosen.astype(float)
 
 
-def _enclosed(tokenizer, text):
+def _enclosed(tokenizer: Tokenizer, text: str) -> list:
     return [tokenizer.bos_id, *tokenizer.encode(text), tokenizer.eos_id]

@@ -1,83 +1,122 @@
-"""What sampling shares between the frameworks: the check of its arguments,
-its noise and the form of its result.
+"""What sampling shares between the frameworks: the checks of its arguments,
+its noise, the form of its result, and `rollout`, which asks an environment
+for the rewards.
+
+N prompts, B completions, B / N of each prompt one after the other; P prompt,
+T completion length, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from core import checks
+from core.types import Rollout
 
-def check_arguments(
-    policy,
-    prompts,
-    max_length,
-    noise,
-    temperature,
-    top_k,
-    top_p,
-    group_size,
-    prompt_mask,
-    seed,
-):
-    """The arguments of `rollout.sample`, or an error that names one.
 
-    Returns: B, the number of completions.
-    Raises: ValueError.
+def rollout(
+    sample: Callable,
+    policy: Any,
+    env: Any,
+    rows,
+    rng: np.random.Generator | None = None,
+    temperature: float = 1.0,
+    group_size: int = 1,
+    epsilon: float | None = None,
+) -> Rollout:
+    """Answer prompts of an environment and collect the rewards.
+
+    `core.pt.rollout.rollout` and `core.tf.rollout.rollout` are this with their
+    own `sample`.
+
+    Args:
+        sample: that of `core.pt.rollout` or `core.tf.rollout`.
+        policy: a policy of the same framework's `models`.
+        env: `core.envs.BatchedEnvironment`.
+        rows: (N,) int, which prompts; `env.sample` draws them.
+        rng: NumPy generator of the noise; None is greedy.
+        temperature: > 0.
+        group_size: G ≥ 1, completions of each prompt, one after the other.
+        epsilon: in [0, 1], the share of tokens that are drawn uniformly; the
+            others are the best ones, and `logprobs` stay those of the policy.
+            None: draws from the policy.
+    Returns: Rollout of N · G rows.
     """
-    prompts, vocab = np.asarray(prompts), policy.vocab_size
-    if prompts.ndim != 2 or not prompts.size or prompts.dtype.kind not in "iu":
-        raise ValueError(
-            f"prompts: expected int (N, P) with N, P ≥ 1, "
-            f"got {prompts.dtype} {prompts.shape}"
-        )
+    checks.at_least(1, group_size=group_size)
+    rows, noise = np.asarray(rows), None
+    if rng is not None:
+        shape = len(rows) * group_size, env.max_length
+        noise = gumbel_noise(rng, (*shape, env.vocab_size), epsilon)
+    mask, repeated = env.prompt_mask, rows.repeat(group_size)
+    completions, logprobs, kept = sample(
+        policy,
+        env.prompts[rows],
+        env.max_length,
+        noise,
+        env.eos_id,
+        env.pad_id,
+        temperature,
+        group_size=group_size,
+        prompt_mask=None if mask is None else mask[rows],
+    )
+    return Rollout(
+        env.prompts[repeated],
+        completions,
+        kept,
+        logprobs,
+        env.rewards(completions, kept, repeated),
+        env.terminated(completions, kept),
+        repeated,
+        None if mask is None else mask[repeated],
+    )
+
+
+def check_prompts(policy: Any, prompts, prompt_mask) -> None:
+    """Raise ValueError unless a policy can read the prompts (N, P)."""
     # A policy may read prompts that are no texts, as numbers of recordings.
-    size = getattr(policy, "prompt_vocab_size", vocab)
-    if prompts.min() < 0 or prompts.max() >= size:
-        raise ValueError(f"prompts: expected token ids in [0, {size})")
-    for name, value in (("max_length", max_length), ("group_size", group_size)):
-        if value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
-    check_distribution(temperature, top_k, top_p)
-    batch = len(prompts) * group_size
-    if noise is not None:
-        shape, noise = (batch, max_length, vocab), np.asarray(noise)
-        if seed is not None:
-            raise ValueError("seed: expected no seed beside noise")
-        if noise.shape != shape or not np.isfinite(noise).all():
-            raise ValueError(
-                f"noise: expected finite numbers {shape}, got {noise.shape}"
-            )
+    size = getattr(policy, "prompt_vocab_size", policy.vocab_size)
+    shape = checks.ids("prompts", prompts, size).shape
     if prompt_mask is not None:
-        check_prompt_mask(prompt_mask, prompts.shape)
-    return batch
+        check_prompt_mask(prompt_mask, shape)
 
 
-def check_distribution(temperature, top_k=None, top_p=1.0):
+def check_noise(noise, shape: tuple, seed: int | None) -> None:
+    """Raise ValueError unless noise is finite, (B, T, V), without a seed."""
+    if noise is None:
+        return
+    checks.require(seed is None, "seed: expected no seed beside noise")
+    checks.require(
+        np.shape(noise) == shape and np.isfinite(noise).all(),
+        f"noise: expected finite numbers {shape}, got {np.shape(noise)}",
+    )
+
+
+def check_distribution(
+    temperature: float, top_k: int | None = None, top_p: float = 1.0
+) -> None:
     """Raise ValueError for what `logprobs.sampling_logits` cannot take."""
-    if not temperature > 0:
-        raise ValueError(f"temperature: expected a positive number, got {temperature}")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k: expected at least 1, got {top_k}")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p: expected a number in (0, 1], got {top_p}")
+    checks.positive(temperature=temperature)
+    checks.at_least(1, top_k=top_k)
+    checks.share(top_p=top_p)
 
 
-def check_prompt_mask(mask, shape):
+def check_prompt_mask(mask, shape: tuple) -> None:
     """Raise ValueError unless the mask is zeros and then ones in each row."""
     mask = np.asarray(mask)
-    if (
-        mask.shape != shape
-        or not np.isin(mask, (0, 1)).all()
-        or (np.diff(mask.astype(int)) < 0).any()
-        or not mask[:, -1].all()
-    ):
-        raise ValueError(
-            f"prompt_mask: expected {shape}, in each row zeros on padding at "
-            "the left and then ones"
-        )
+    checks.require(
+        mask.shape == shape
+        and np.isin(mask, (0, 1)).all()
+        and (np.diff(mask.astype(int)) >= 0).all()
+        and mask[:, -1].all(),
+        f"prompt_mask: expected {shape}, in each row zeros on padding at the left "
+        "and then ones",
+    )
 
 
-def finished(completions, logprobs, eos_id, pad_id):
+def finished(completions, logprobs, eos_id: int | None, pad_id: int) -> tuple:
     """Sampled rows, cut off after the first EOS of each.
 
     Args:
@@ -97,7 +136,7 @@ def finished(completions, logprobs, eos_id, pad_id):
     )
 
 
-def gumbel_noise(rng, shape, epsilon=None):
+def gumbel_noise(rng: np.random.Generator, shape: tuple, epsilon: float | None = None):
     """Noise with which `sample` explores, of shape (B, T, V).
 
     Standard Gumbel noise draws from the policy.  With `epsilon` that share of
@@ -109,7 +148,6 @@ def gumbel_noise(rng, shape, epsilon=None):
     noise = rng.gumbel(size=shape)
     if epsilon is None:
         return noise
-    if not 0 <= epsilon <= 1:
-        raise ValueError(f"epsilon: expected in [0, 1], got {epsilon}")
+    checks.unit_interval(epsilon=epsilon)
     explore = rng.random((*shape[:-1], 1)) < epsilon
     return np.where(explore, 1e6 * noise, 0.0)

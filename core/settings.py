@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from core import checks
 from core.advantages import BatchMean, unwrapped
-from core.algorithms import Algorithm, Plain
+from core.algorithms import Algorithm, Ratio
 
 BERT_HEADS = ("masked", "sequence", "token")
 DECAYS = ("none", "cosine")
 
 
+class Training(checks.Record):
+    """What the settings of all trainings share."""
+
+    steps: int
+    learning_rate: float
+    warmup_steps: int
+    max_grad_norm: float
+    decay: str = "none"  # where it is not a setting
+
+    def _check(self) -> None:
+        checks.positive(**_of(self, "learning_rate", "max_grad_norm"))
+        checks.at_least(1, steps=self.steps)
+        checks.at_least(0, warmup_steps=self.warmup_steps)
+        checks.one_of(DECAYS, decay=self.decay)
+
+    def rate(self, step: int) -> float:
+        """Learning rate at `step` (0-based): linear warm-up, then decay.
+
+        "none" keeps it; "cosine" falls to zero after the last of `steps`.
+        """
+        share = min(1, (step + 1) / (self.warmup_steps + 1))
+        if self.decay == "cosine" and step >= self.warmup_steps:
+            left = max(self.steps - self.warmup_steps, 1)
+            done = min((step - self.warmup_steps) / left, 1)
+            share = 0.5 * (1 + np.cos(np.pi * done))
+        return float(self.learning_rate * share)
+
+    def as_dict(self) -> dict:
+        """The settings as a dict, for a checkpoint."""
+        return {n: v for n, v in super().as_dict().items() if n != "kind"}
+
+    def _linear(self, first: float, last: float, step: int) -> float:
+        """Straight from `first` at step 0 to `last` at the last of `steps`."""
+        done = min(step / max(self.steps - 1, 1), 1.0)
+        return first + done * (last - first)
+
+
 @dataclass(frozen=True)
-class PolicyGradientConfig:
+class PolicyGradientConfig(Training):
     """Settings of a policy-gradient training; each field in one line."""
 
     algorithm: Algorithm = Algorithm()  # its four records; REINFORCE
@@ -37,99 +75,63 @@ class PolicyGradientConfig:
     reuse: int = 0  # extra updates per step, on batches from the buffer
     seed: int = 0  # of the generator that draws prompts and noise
 
-    def __post_init__(self):
-        _plain_numbers(self)
-        _unit_interval(self, "gamma")
-        _positive(self, "temperature", "learning_rate", "max_grad_norm")
-        _at_least_one(
-            self, "steps", "batch_size", "per_prompt", "epochs", "minibatches"
-        )
-        _not_negative(
-            self,
-            "warmup_steps",
-            "buffer_batches",
-            "reuse",
-            "entropy_coef",
-            "entropy_final",
-            "seed",
-            "resample",
-        )
-        if not isinstance(self.algorithm, Algorithm):
-            raise ValueError(
-                f"algorithm: expected an Algorithm, got {type(self.algorithm).__name__}"
-            )
-        checks.one_of(DECAYS, decay=self.decay)
-        self._check_batch()
+    def _check(self) -> None:
+        super()._check()
+        checks.unit_interval(gamma=self.gamma)
+        checks.positive(temperature=self.temperature)
+        checks.at_least(1, **_of(self, "batch_size", "per_prompt"))
+        checks.at_least(1, **_of(self, "epochs", "minibatches"))
+        checks.at_least(0, **_of(self, "entropy_coef", "entropy_final", "resample"))
+        checks.at_least(0, **_of(self, "buffer_batches", "reuse", "seed"))
+        wanted = f"algorithm: expected an Algorithm, got {self.algorithm!r}"
+        checks.require(isinstance(self.algorithm, Algorithm), wanted)
+        self._check_groups()
         self._check_passes()
 
     @property
-    def group_size(self):
+    def group_size(self) -> int:
         """Completions of each prompt, one after the other."""
         return max(self.algorithm.advantage.size, self.per_prompt)
 
-    def _check_batch(self):
-        """Rows and groups must fit the algorithm."""
-        advantage = unwrapped(self.algorithm.advantage)
-        if advantage.size > 1 and self.per_prompt > 1:
-            raise ValueError(
-                "per_prompt: expected 1, as the advantage has groups of "
-                f"{advantage.size}, got {self.per_prompt}"
-            )
-        if isinstance(advantage, BatchMean):
+    def _check_groups(self) -> None:
+        """The batch has whole groups, and those that the algorithm asks for."""
+        size = self.algorithm.advantage.size
+        wanted = f"per_prompt: expected 1 beside groups of {size}"
+        fits = size == 1 or self.per_prompt == 1
+        checks.require(fits, f"{wanted}, got {self.per_prompt}")
+        wanted = f"resample: expected 0 without groups, got {self.resample}"
+        checks.require(size > 1 or not self.resample, wanted)
+        if isinstance(unwrapped(self.algorithm.advantage), BatchMean):
             checks.at_least(2, batch_size=self.batch_size)
-        for name in ("group_size", "minibatches"):
-            if self.batch_size % getattr(self, name):
-                raise ValueError(
-                    f"batch_size: expected a multiple of {name} "
-                    f"{getattr(self, name)}, got {self.batch_size}"
-                )
-        if self.resample and advantage.size == 1:
-            raise ValueError(
-                f"resample: expected 0 without groups, got {self.resample}"
-            )
+        for name, part in _of(self, "group_size", "minibatches").items():
+            wanted = f"batch_size: expected a multiple of {name} {part}"
+            fits = self.batch_size % part == 0
+            checks.require(fits, f"{wanted}, got {self.batch_size}")
 
-    def _check_passes(self):
+    def _check_passes(self) -> None:
         """Only a ratio makes up for rows that an older policy drew."""
-        algorithm = self.algorithm
-        plain = isinstance(algorithm.surrogate, Plain)
-        if self.epochs * self.minibatches > 1 and plain:
-            raise ValueError(
-                "surrogate: expected a clipped one where a batch is used for "
-                "more than one update (epochs, minibatches), got Plain"
-            )
-        if not self.reuse:
-            return
-        if not self.buffer_batches:
-            raise ValueError("reuse: expected buffer_batches of at least 1")
-        for what, found in (
-            ("with a ratio", not plain),
-            ("with a pull", algorithm.pull is not None),
-            ("with groups", algorithm.advantage.size > 1),  # rows are drawn
+        plain = not isinstance(self.algorithm.surrogate, Ratio)
+        wanted = "surrogate: expected a clipped one for epochs × minibatches > 1"
+        once = self.epochs * self.minibatches == 1
+        checks.require(once or not plain, f"{wanted}, got Plain")
+        for what, holds in (
+            ("without buffer_batches", self.buffer_batches),
+            ("with a ratio", plain),
+            ("with a pull", self.algorithm.pull is None),
+            ("with groups", self.algorithm.advantage.size == 1),  # rows are drawn
         ):
-            if found:
-                raise ValueError(f"reuse: expected 0 {what}, got {self.reuse}")
+            wanted = f"reuse: expected 0 {what}, got {self.reuse}"
+            checks.require(holds or not self.reuse, wanted)
 
-    def alpha(self, step):
+    def alpha(self, step: int) -> float:
         """Entropy weight at `step` (0-based): linear to `entropy_final`."""
         if self.entropy_final is None or self.steps < 2:
             return self.entropy_coef
-        done = min(step / (self.steps - 1), 1.0)
-        return self.entropy_coef + done * (self.entropy_final - self.entropy_coef)
-
-    def rate(self, step):
-        """Learning rate at `step` (0-based): linear warm-up, then decay.
-
-        "cosine" falls to zero after the last of `steps` updates.
-        """
-        return _rate(self, step)
-
-    def as_dict(self):
-        """The settings as a dict, for a checkpoint."""
-        return asdict(self) | {"algorithm": self.algorithm.as_dict()}
+        return self._linear(self.entropy_coef, self.entropy_final, step)
 
 
 @dataclass(frozen=True)
-class DQNConfig:
+class DQNConfig(Training):
     """Settings of a Q-learning with a network; each field in one line."""
 
     steps: int = 200  # batches of texts that are sampled
@@ -147,40 +149,44 @@ class DQNConfig:
     gamma: float = 1.0  # discount per token, in [0, 1]
     seed: int = 0  # of the generator that draws prompts and noise
 
-    def __post_init__(self):
-        _plain_numbers(self)
-        _at_least_one(
-            self, "steps", "batch_size", "updates", "buffer_batches", "target_every"
-        )
-        _unit_interval(self, "gamma", "epsilon", "epsilon_final")
-        _positive(self, "learning_rate", "max_grad_norm")
-        _not_negative(self, "alpha", "warmup_steps", "seed")
-        if self.alpha and self.double:
-            raise ValueError(
-                f"double: expected False with alpha {self.alpha}, whose maximum is soft"
-            )
+    def _check(self) -> None:
+        super()._check()
+        counts = ("batch_size", "updates", "buffer_batches", "target_every")
+        checks.at_least(1, **_of(self, *counts))
+        checks.unit_interval(**_of(self, "gamma", "epsilon", "epsilon_final"))
+        checks.at_least(0, alpha=self.alpha, seed=self.seed)
+        wanted = f"double: expected False with alpha {self.alpha}"
+        hard = not (self.alpha and self.double)
+        checks.require(hard, f"{wanted}, whose maximum is soft")
 
-    def exploration(self, step):
+    def exploration(self, step: int) -> float | None:
         """Share of random tokens at `step` (0-based); None with alpha."""
         if self.alpha:
             return None
-        done = min(step / max(self.steps - 1, 1), 1.0)
-        return self.epsilon + done * (self.epsilon_final - self.epsilon)
-
-    def rate(self, step):
-        """Learning rate at `step` (0-based): linear warm-up, constant."""
-        share = min(1, (step + 1) / (self.warmup_steps + 1))
-        return self.learning_rate * share
-
-    def as_dict(self):
-        """The settings as a dict, for a checkpoint."""
-        return asdict(self)
+        return self._linear(self.epsilon, self.epsilon_final, step)
 
 
 @dataclass(frozen=True)
-class GPTConfig:
+class SupervisedConfig(Training):
+    """Settings of a training on given targets; each field in one line."""
+
+    steps: int = 1000  # updates in all, over which the rate decays
+    learning_rate: float = 1e-3  # Adam's, after the warm-up
+    warmup_steps: int = 20  # the rate grows linearly over these updates
+    decay: str = "cosine"  # of the rate after the warm-up, DECAYS
+    weight_decay: float = 0.0  # matrices shrink by rate × this, per update
+    max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
+
+    def _check(self) -> None:
+        super()._check()
+        checks.at_least(0, weight_decay=self.weight_decay)
+
+
+@dataclass(frozen=True)
+class GPTConfig(checks.Record):
     """Sizes of a GPT, under the names of Hugging Face's `config.json`."""
 
+    model_type = "gpt2"
     vocab_size: int  # V, number of tokens
     n_positions: int = 128  # longest sequence, prompt and completion together
     n_embd: int = 128  # D, width
@@ -192,17 +198,17 @@ class GPTConfig:
     bos_token_id: int | None = None
     eos_token_id: int | None = None
 
-    def __post_init__(self):
-        _at_least_one(
-            self, "vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner"
-        )
-        _divides(self, "n_head", "n_embd")
+    def _check(self) -> None:
+        sizes = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner")
+        checks.at_least(1, **_of(self, *sizes))
+        checks.divisor(self.n_embd, "n_embd", n_head=self.n_head)
 
 
 @dataclass(frozen=True)
-class BERTConfig:
+class BERTConfig(checks.Record):
     """Sizes of a BERT, under the names of Hugging Face's `config.json`."""
 
+    model_type = "bert"
     vocab_size: int  # V, number of tokens
     hidden_size: int = 128  # D, width
     num_hidden_layers: int = 4  # blocks
@@ -215,104 +221,16 @@ class BERTConfig:
     head: str = "masked"  # what is predicted, BERT_HEADS
     num_labels: int = 2  # C, classes of the heads "sequence" and "token"
 
-    def __post_init__(self):
-        _at_least_one(
-            self,
-            "vocab_size",
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "intermediate_size",
-            "max_position_embeddings",
-            "type_vocab_size",
-            "num_labels",
-        )
-        _divides(self, "num_attention_heads", "hidden_size")
-        if self.head not in BERT_HEADS:
-            raise ValueError(f"head: expected one of {BERT_HEADS}, got {self.head!r}")
+    def _check(self) -> None:
+        sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size")
+        checks.at_least(1, **_of(self, *sizes, "num_attention_heads", "num_labels"))
+        sizes = ("max_position_embeddings", "type_vocab_size")
+        checks.at_least(1, **_of(self, *sizes))
+        heads = _of(self, "num_attention_heads")
+        checks.divisor(self.hidden_size, "hidden_size", **heads)
+        checks.one_of(BERT_HEADS, head=self.head)
 
 
-@dataclass(frozen=True)
-class SupervisedConfig:
-    """Settings of a training on given targets; each field in one line."""
-
-    steps: int = 1000  # updates in all, over which the rate decays
-    learning_rate: float = 1e-3  # Adam's, after the warm-up
-    warmup_steps: int = 20  # the rate grows linearly over these updates
-    decay: str = "cosine"  # of the rate after the warm-up, DECAYS
-    weight_decay: float = 0.0  # matrices shrink by rate × this, per update
-    max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
-
-    def __post_init__(self):
-        _plain_numbers(self)
-        _positive(self, "learning_rate", "max_grad_norm")
-        _at_least_one(self, "steps")
-        _not_negative(self, "warmup_steps", "weight_decay")
-        if self.decay not in DECAYS:
-            raise ValueError(f"decay: expected one of {DECAYS}, got {self.decay!r}")
-
-    def rate(self, step):
-        """Learning rate at `step` (0-based): linear warm-up, then decay.
-
-        "cosine" falls to zero after the last of `steps` updates.
-        """
-        return _rate(self, step)
-
-    def as_dict(self):
-        """The settings as a dict, for a checkpoint."""
-        return asdict(self)
-
-
-def _rate(config, step):
-    share = min(1, (step + 1) / (config.warmup_steps + 1))
-    if config.decay == "cosine" and step >= config.warmup_steps:
-        left = max(config.steps - config.warmup_steps, 1)
-        done = min((step - config.warmup_steps) / left, 1)
-        share = 0.5 * (1 + np.cos(np.pi * done))
-    return float(config.learning_rate * share)
-
-
-def _plain_numbers(config):
-    """NumPy's numbers to Python's, which JSON keeps; all must be finite."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, np.generic):
-            object.__setattr__(config, field.name, value.item())
-        if isinstance(value, float) and not np.isfinite(value):
-            raise ValueError(f"{field.name}: expected a finite number, got {value}")
-
-
-def _unit_interval(config, *names):
-    for name in names:
-        value = getattr(config, name)
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
-
-
-def _positive(config, *names):
-    for name in names:
-        value = getattr(config, name)
-        if not value > 0:
-            raise ValueError(f"{name}: expected a positive number, got {value}")
-
-
-def _not_negative(config, *names):
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < 0:
-            raise ValueError(f"{name}: expected at least 0, got {value}")
-
-
-def _at_least_one(config, *names):
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
-
-
-def _divides(config, heads, width):
-    if getattr(config, width) % getattr(config, heads):
-        raise ValueError(
-            f"{heads}: expected a divisor of {width} "
-            f"{getattr(config, width)}, got {getattr(config, heads)}"
-        )
+def _of(record: checks.Record, *names: str) -> dict[str, Any]:
+    """Some attributes by name, as the functions of `checks` take them."""
+    return {name: getattr(record, name) for name in names}

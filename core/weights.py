@@ -9,27 +9,30 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from core import checks
 
-def initial_weights(shapes, seed):
+
+def initial_weights(shapes: dict[str, tuple], seed: int) -> dict[str, np.ndarray]:
     """First values of a model's weights, from NumPy's generator.
 
-    Matrices are uniform in ±1/√fan_in, embeddings standard normal, biases
-    zero, except the forget gate's, which is 1 so that an LSTM remembers from
-    the start (Jozefowicz et al. 2015).  The value head starts at zero, so
-    that the first values are 0 and not noise.
+    Matrices are uniform in ±1/√fan_in, embeddings standard normal, biases zero, except
+    the forget gate's, which is 1 so that an LSTM remembers from the start (Jozefowicz
+    et al. 2015).  The value head starts at zero, so that the first values are 0 and not
+    noise.
 
-    Transformers start as GPT-2 and BERT did: normal with deviation 0.02, in
-    GPT the layers that add to the residual stream 1/√(2 layers) of that.
+    Transformers start as GPT-2 and BERT did: normal with deviation 0.02, in GPT the
+    layers that add to the residual stream 1/√(2 layers) of that.
 
     Args:
-        shapes: dict, weight name to shape; a matrix is (out, in).
-        seed: int ≥ 0.
-    Returns: dict, weight name to float64 array.
+        shapes: weight name to shape; a matrix is (out, in).
+        seed: at least 0.
+    Returns: weight name to float64 array.
     """
     rng = np.random.default_rng(seed)
     layers = sum(name.endswith("attn.c_proj.weight") for name in shapes)
@@ -56,15 +59,11 @@ def initial_weights(shapes, seed):
     return weights
 
 
-def write(path, arrays, metadata):
-    """Write arrays and a JSON-serialisable dict to one safetensors file.
+def write(path: str | Path, arrays: dict[str, np.ndarray], metadata: dict) -> None:
+    """Write arrays and a dict, as JSON in the header, to one safetensors file.
 
     The file is written aside and renamed: a crash leaves the old file whole.
-
-    Args:
-        path: where; its folder must exist.
-        arrays: dict, name to NumPy array.
-        metadata: dict, kept as JSON in the header.
+    Raises: as `check_folder`.
     """
     path = check_folder(path)
     aside = path.with_name(path.name + ".tmp")
@@ -77,46 +76,49 @@ def write(path, arrays, metadata):
     os.replace(aside, path)
 
 
-def check_folder(path):
+def check_folder(path: str | Path) -> Path:
     """The path; ValueError where its folder does not exist."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"path: the folder {path.parent} does not exist")
-    return path
+    folder = Path(path).parent
+    checks.require(folder.is_dir(), f"path: the folder {folder} does not exist")
+    return Path(path)
 
 
-def read(path):
-    """Read what `write` wrote.
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays and the metadata that `write` wrote.
 
-    Returns: (dict of NumPy arrays, metadata dict).
-    Raises: FileNotFoundError; ValueError where the file is truncated, not
-        written by `write`, or holds numbers that are not finite.
+    Raises: FileNotFoundError; ValueError where the file is truncated, not written by
+        `write`, or holds numbers that are not finite.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"path: no checkpoint at {path}")
-    try:
+    damaged = f"path: {path} is truncated or no safetensors file"
+    with checks.about(damaged, SafetensorError):
         with safe_open(path, framework="np") as file:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise ValueError(
-            f"path: {path} is truncated or no safetensors file ({error})"
-        ) from error
-    if "core" not in header:
-        raise ValueError(f"path: {path} was not written by core.weights.write")
+    checks.require(
+        "core" in header, f"path: {path} was not written by core.weights.write"
+    )
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"path: {name} of {path} is not finite")
+        finite = np.isfinite(array).all()
+        checks.require(finite, f"path: {name} of {path} is not finite")
     return arrays, json.loads(header["core"])
 
 
-def check_names(found, expected):
-    """Compare names and shapes of weights with what a model has.
+def read_model(path: str | Path, kind: str) -> dict:
+    """As `read`, without metadata; ValueError where they name another kind."""
+    arrays, kept = read(path)
+    found = f"got those of a {kept.get('model')}"
+    checks.require(
+        kept.get("model") == kind, f"path: expected weights of a {kind}, {found}"
+    )
+    return arrays
 
-    Args:
-        found: dict, name to array.
-        expected: dict, name to shape.
-    Raises: ValueError that lists missing and extra names and wrong shapes.
+
+def check_names(found: dict[str, Any], expected: dict[str, tuple]) -> None:
+    """ValueError unless the arrays found have the names and shapes of a model.
+
+    It lists missing and extra names and wrong shapes.
     """
     problems = [f"missing {n}" for n in sorted(set(expected) - set(found))]
     problems += [f"extra {n}" for n in sorted(set(found) - set(expected))]
@@ -125,5 +127,4 @@ def check_names(found, expected):
         for n in sorted(set(found) & set(expected))
         if tuple(expected[n]) != found[n].shape
     ]
-    if problems:
-        raise ValueError("weights: " + "; ".join(problems))
+    checks.require(not problems, "weights: " + "; ".join(problems))

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import torch
 
-import core.parity  # noqa: F401  first: it sets up both frameworks
+import pages.parity  # noqa: F401  first: it sets up both frameworks
 from core.pt import checkpoints as pt_checkpoints
 from core.pt import dqn as pt_dqn
 from core.pt import logprobs as pt_logprobs

@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-import core.parity  # noqa: F401  first: it sets up both frameworks
+import pages.parity  # noqa: F401  first: it sets up both frameworks
 
 # isort: split
 from core.pt import checkpoints as pt_checkpoints

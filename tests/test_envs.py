@@ -271,7 +271,7 @@ def test_steps_out_of_place(env):
             "a b", ["c"]
         ),
         "targets: .* texts, none empty, got None": lambda: TextGenerationEnv(["a"]),
-        "targets: expected 2 texts": lambda: TextGenerationEnv(["a", "b"], ["c"]),
+        "targets: expected 2 rows": lambda: TextGenerationEnv(["a", "b"], ["c"]),
     }.items(),
 )
 def test_bad_tasks_are_named(name, make):
@@ -307,7 +307,7 @@ def test_bad_batches_are_named():
     with pytest.raises(ValueError, match="^batch_size: expected at least 1"):
         make().sample(0, np.random.default_rng(0))
     for reward, message in [
-        (lambda c, m, t: np.full(np.shape(c), math.nan), "finite rewards"),
+        (lambda c, m, t: np.full(np.shape(c), math.nan), "finite numbers"),
         (lambda c, m, t: np.ones(len(c)), "shape"),
     ]:
         with pytest.raises(ValueError, match=f"^token_reward: .*{message}"):

@@ -12,9 +12,17 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core"
 APPLICATIONS = ROOT / "book" / "applications"
 PT_ALONE = {"causal_lm.py"}  # `transformers` has its models in PyTorch only
-FILES = sorted({p.name for p in (CORE / "pt").glob("*.py")} - PT_ALONE)
 NETWORKS = sorted(APPLICATIONS.glob("*_pt.py"))
 HOOKS = {"forward", "call"}  # what each framework calls by its own name
+
+
+def files(package):
+    """The files of a package of core, those of its packages included."""
+    folder = CORE / package
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
+
+
+FILES = sorted(set(files("pt")) - PT_ALONE)
 
 
 def public(name):
@@ -63,7 +71,8 @@ def in_tensorflow(path):
 
 
 def test_the_same_files():
-    assert FILES == sorted(p.name for p in (CORE / "tf").glob("*.py"))
+    assert FILES == files("tf")
+    assert "models/gpt.py" in FILES
 
 
 @pytest.mark.parametrize("name", [n for n in FILES if n != "layers.py"])

@@ -1,5 +1,8 @@
 """Rewards that need a model: against the model's own outputs."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -123,11 +126,19 @@ def test_an_unknown_level_is_named(fw):
 
 def test_tensorflow_compiles_a_reward_once():
     model, (prompts, texts, mask) = policy_of(TF), texts_of()
-    compiled = set()
     for level in ("sequence", "token"):
         reward = TF.rewards.learned_reward(model, level)
-        compiled.add(model.compiled_scores)
         for _ in range(3):
             reward(texts, mask, prompts)
-    [scores] = compiled
+    scores = model.once(TF.rewards._scores)
     assert scores.experimental_get_tracing_count() == 1
+
+
+def test_tensorflow_frees_what_it_compiled():
+    model, (prompts, texts, mask) = policy_of(TF), texts_of()
+    TF.rewards.learned_reward(model, "token")(texts, mask, prompts)
+    TF.rollout.sample(model, prompts, 3, eos_id=2)
+    weak = weakref.ref(model)
+    del model
+    gc.collect()
+    assert weak() is None

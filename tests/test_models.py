@@ -1,5 +1,9 @@
 """The policies: causal, the same in both frameworks."""
 
+import gc
+import weakref
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -122,6 +126,32 @@ def test_attention_is_more_than_the_lstm():
 def test_an_empty_prompt_is_refused(fw, name):
     with pytest.raises(ValueError, match="prompts"):
         score(fw, name, np.zeros((2, 0), int), np.ones((2, 3), int))
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_what_is_made_once_is_freed_with_the_policy(fw):
+    """Also a compiled function, which holds the policy that holds it."""
+    policy, other = (fw.models.LSTMPolicy(7, **SIZES) for _ in range(2))
+    make = compiled if fw is TF else scorer
+    made = policy.once(make)
+    made(fw.tensor(np.array([[1, 2]])), fw.tensor(np.array([[3, 4]])))
+    assert policy.once(make) is made
+    assert policy.once(partial(make)) is not made
+    assert other.once(make) is not made
+    left = weakref.ref(policy)
+    del policy, made
+    gc.collect()
+    assert left() is None
+
+
+def scorer(policy):
+    return policy.score
+
+
+def compiled(policy):
+    import tensorflow as tf
+
+    return tf.function(policy.score, autograph=False)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

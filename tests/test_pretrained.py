@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import core.parity  # noqa: F401  first: it sets up both frameworks
+import pages.parity  # noqa: F401  first: it sets up both frameworks
 
 # isort: split
 import transformers

@@ -224,7 +224,7 @@ def test_bad_input_is_named():
         total_returns(np.ones((2, 2)), mask, 1.0)
     with pytest.raises(ValueError, match="^x: expected the shape"):
         whiten(np.ones((2, 2)), mask)
-    with pytest.raises(ValueError, match="^values: expected shape"):
+    with pytest.raises(ValueError, match="^values: expected the shape"):
         gae(one, np.ones((2, 2)), mask, 1.0, 1.0)
     for bad in ([1.0], [[1.0, 1.0]], []):
         with pytest.raises(ValueError, match="expected"):

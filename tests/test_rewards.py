@@ -44,8 +44,9 @@ def test_the_margin_lies_within_the_limit(margin):
 
 
 def test_docstrings():
-    result = doctest.testmod(rewards)
-    assert result.failed == 0 and result.attempted > 8
+    results = [doctest.testmod(part) for part in (rewards.texts, rewards.tokens)]
+    assert not any(result.failed for result in results)
+    assert sum(result.attempted for result in results) > 8
 
 
 # completion, target: exact, edit similarity, edit ratio, position match
@@ -127,7 +128,7 @@ def test_weighted_sum_refuses_bad_rewards():
     for weights in ([1.0, 1.0], [], [math.nan]):
         with pytest.raises(ValueError, match="weights: expected"):
             rewards.weighted_sum([rewards.exact_match], weights)
-    with pytest.raises(ValueError, match="weights: expected"):
+    with pytest.raises(ValueError, match="functions: expected at least 1"):
         rewards.weighted_sum([], [])
 
     def broken(completions, *, value, **columns):
@@ -137,7 +138,7 @@ def test_weighted_sum_refuses_bad_rewards():
     for value in ([math.nan, 0.0], [math.inf, 0.0]):
         with pytest.raises(ValueError, match="broken: expected finite"):
             reward(["a", "b"], value=value)
-    with pytest.raises(ValueError, match="broken: expected 2 scores"):
+    with pytest.raises(ValueError, match=r"broken: expected the shape \(2,\)"):
         reward(["a", "b"], value=[1.0])
 
 
@@ -362,7 +363,7 @@ def test_a_perfect_completion_sums_to_one_less_what_the_empty_text_has():
 def test_token_rewards_refuse_bad_arrays(function):
     with pytest.raises(ValueError, match="mask: expected the shape of compl"):
         function([[3, 4]], [[1]], [[3, 4]])
-    with pytest.raises(ValueError, match="mask: .* at least one token"):
+    with pytest.raises(ValueError, match=r"mask: expected ones \(at least one\)"):
         function([[3, 4]], [[0, 0]], [[3, 4]])
     with pytest.raises(ValueError, match=r"targets: expected \(1, L\)"):
         function([[3, 4]], [[1, 1]], [[3, 4], [3, 4]])
@@ -377,9 +378,9 @@ def test_bridges_refuse_bad_numbers():
             rewards.terminal([bad, 1], mask)
         with pytest.raises(ValueError, match="potentials: expected finite"):
             rewards.potential_difference(np.full((2, 4), bad), mask)
-    with pytest.raises(ValueError, match=r"scores: expected shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"scores: expected the shape \(2,\)"):
         rewards.terminal([1, 1, 1], mask)
-    with pytest.raises(ValueError, match=r"potentials: expected \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"potentials: expected the shape \(2, 4\)"):
         rewards.potential_shaping(np.ones((2, 3)), mask, 1.0)
     for gamma in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match="gamma: expected a number in"):

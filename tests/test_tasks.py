@@ -37,34 +37,20 @@ def test_continuations(language):
 
 
 def test_unknown_language():
-    with pytest.raises(ValueError, match="language: expected 'en' or 'zh'"):
+    with pytest.raises(ValueError, match=r"language: expected one of \('en', 'zh'\)"):
         tasks.continuations("de")
 
 
-DIGITS = [tasks.copy_digits, tasks.reverse_digits, tasks.sort_digits]
-
-
-@pytest.mark.parametrize("task", DIGITS)
-def test_digits(task):
-    prompts, targets = task(500, 5, np.random.default_rng(0))
+def test_digits():
+    prompts, targets = tasks.sort_digits(500, 5, np.random.default_rng(0))
     for array in (prompts, targets):
         assert array.shape == (500, 5) and array.dtype == np.int64
         assert set(np.unique(array)) == set(range(3, 13))
-    again, _ = task(500, 5, np.random.default_rng(0))
+    assert targets.tolist() == [sorted(row) for row in prompts.tolist()]
+    again, _ = tasks.sort_digits(500, 5, np.random.default_rng(0))
     assert (again == prompts).all()
     targets[:] = 0  # not a view of the prompts
     assert (prompts > 0).all()
     for n, length, name in [(0, 3, "n"), (3, 0, "length")]:
         with pytest.raises(ValueError, match=f"^{name}: expected at least 1"):
-            task(n, length, np.random.default_rng(0))
-
-
-def test_digit_targets():
-    rng = np.random.default_rng(1)
-    for task, change in [
-        (tasks.copy_digits, list),
-        (tasks.reverse_digits, lambda digits: digits[::-1]),
-        (tasks.sort_digits, sorted),
-    ]:
-        prompts, targets = task(20, 4, rng)
-        assert targets.tolist() == [change(row) for row in prompts.tolist()]
+            tasks.sort_digits(n, length, np.random.default_rng(0))

@@ -133,7 +133,7 @@ def test_bad_input_is_named():
         tokenizer.encode("a世")
     with pytest.raises(ValueError, match="text: 'cat' is not in the vocab"):
         WordTokenizer(["a dog"]).encode("a cat")
-    with pytest.raises(ValueError, match="ids: expected .* at least 0, got"):
+    with pytest.raises(ValueError, match="ids: expected at least 0, got -1"):
         tokenizer.decode([3, -1])
     for cls in (CharTokenizer, WordTokenizer):
         for texts in ([], [""], "abc"):
@@ -145,7 +145,7 @@ def test_bad_input_is_named():
         with pytest.raises(ValueError, match="tokens: expected at least one"):
             CharTokenizer.from_tokens(tokens)
     for tokens in (["a", "a"], ["<eos>"]):
-        with pytest.raises(ValueError, match="tokens: expected distinct"):
+        with pytest.raises(ValueError, match="tokens: expected .*distinct"):
             CharTokenizer.from_tokens(tokens)
     with pytest.raises(ValueError, match="vocab_size: expected at least 259"):
         ByteBPETokenizer(["a"], 100)
@@ -155,7 +155,7 @@ def test_encode_batch_on_the_left():
     tokenizer = CharTokenizer(["abc"])
     batch = tokenizer.encode_batch(["ab", "c"], 3, True, side="left")
     assert batch.tolist() == [[3, 4, 2], [0, 5, 2]]
-    with pytest.raises(ValueError, match="side: expected 'left' or 'right'"):
+    with pytest.raises(ValueError, match="side: expected one of ..left', 'right'"):
         tokenizer.encode_batch(["ab"], 3, side="top")
 
 
@@ -359,7 +359,7 @@ def test_bad_folders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="folder: expected a directo"):
         PretrainedTokenizer(tmp_path / "none")
     (tmp_path / "vocab.json").write_text("{}")
-    with pytest.raises(FileNotFoundError, match="expected tokenizer.json, or"):
+    with pytest.raises(FileNotFoundError, match="with tokenizer.json, or"):
         PretrainedTokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ValueError, match="folder: no tokenizer in the files"):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import torch
 
-import core.parity  # noqa: F401  first: it sets up both frameworks
+import pages.parity  # noqa: F401  first: it sets up both frameworks
 
 # isort: split
 import transformers

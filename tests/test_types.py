@@ -1,11 +1,19 @@
 """Rollout and config: shapes and settings that are wrong are named."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from core.advantages import BatchMean, Group
 from core.algorithms import KL, Algorithm, Clipped
-from core.settings import BERTConfig, DQNConfig, GPTConfig, PolicyGradientConfig
+from core.settings import (
+    BERTConfig,
+    DQNConfig,
+    GPTConfig,
+    PolicyGradientConfig,
+    SupervisedConfig,
+)
 from core.types import Rollout
 
 
@@ -165,6 +173,13 @@ def test_schedules():
 def test_numpy_numbers_become_python_s():
     config = PolicyGradientConfig(seed=np.int64(3), learning_rate=np.float32(0.5))
     assert type(config.seed) is int and type(config.learning_rate) is float
+    assert type(GPTConfig(np.int64(8)).vocab_size) is int
+
+
+@pytest.mark.parametrize("kind", [PolicyGradientConfig, DQNConfig, SupervisedConfig])
+def test_a_checkpoint_keeps_the_fields_alone(kind):
+    """Those written before `Record` have no "kind" of the settings either."""
+    assert list(kind().as_dict()) == [field.name for field in fields(kind)]
 
 
 @pytest.mark.parametrize("step, share", [(0, 1.0), (2, 0.55), (4, 0.1), (9, 0.1)])

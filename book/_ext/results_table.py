@@ -14,11 +14,10 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from toc import chapters
 
-from pages.show import markdown_table
-
 # As in a notebook, here and for the pages of the API.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from applications.results import HEADER, MIME, Outcome  # noqa: E402
+from pages.show import markdown_table  # noqa: E402
 
 
 def stored(path):

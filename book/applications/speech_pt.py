@@ -16,13 +16,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from core.pt.models import Policy, _attend, _check, _fill, _group_size, _lstm
+from core import checks
+from core.policies import TokenPolicy
+from core.pt.checkpoints import initialise
+from core.pt.layers import lstm_layer
+from core.pt.models.recurrent import Policy, attend
 
 SPAN, STRIDE = 8, 2  # frames that the policy sees at once, and its step
 WORD = 14  # frames that the spotter sees at once
 
 
-class SpeechPolicy(nn.Module):
+class SpeechPolicy(TokenPolicy, nn.Module):
     """An encoder of frames and an attending decoder of tokens.
 
     A layer looks at 8 frames at a time and moves on by two; two LSTMs read
@@ -41,6 +45,8 @@ class SpeechPolicy(nn.Module):
         arXiv:1508.01211, with one layer and one token per word.
     """
 
+    _evaluate = Policy._evaluate  # reads any `score`
+
     def __init__(
         self,
         vocab_size,
@@ -50,18 +56,19 @@ class SpeechPolicy(nn.Module):
         seed=0,
         dtype="float32",
     ):
-        _check(vocab_size, embedding_dim, hidden_dim, dtype)
+        checks.network(dtype, vocab_size, embedding_dim, hidden_dim)
         super().__init__()
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
         self.register_buffer("frames", _table(frames), persistent=False)
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
         self.inner = nn.Linear(SPAN * self.frames.shape[2], hidden_dim)
-        self.ahead = _lstm(hidden_dim, hidden_dim // 2)
-        self.back = _lstm(hidden_dim, hidden_dim // 2)
-        self.lstm = _lstm(embedding_dim + hidden_dim, hidden_dim)
+        self.ahead = lstm_layer(hidden_dim, hidden_dim // 2)
+        self.back = lstm_layer(hidden_dim, hidden_dim // 2)
+        self.lstm = lstm_layer(embedding_dim + hidden_dim, hidden_dim)
         self.policy_head = nn.Linear(2 * hidden_dim, vocab_size)
         self.value_head = nn.Linear(2 * hidden_dim, 1)
-        _fill(self, seed, dtype)
+        self.to(getattr(torch, dtype))
+        initialise(self, seed)
 
     def forward(self, ids, attention_mask=None):
         """Logits of the next token and value of the state, at each position.
@@ -92,11 +99,9 @@ class SpeechPolicy(nn.Module):
             recording and the tokens before t.
         Raises: ValueError for an empty prompt.
         """
-        group_size = _group_size(prompts, completions)
+        group_size = checks.group_size(prompts, completions)
         memory = self.listen(prompts).repeat_interleave(group_size, dim=0)
         return self._write(memory, completions[:, :-1])
-
-    evaluate = Policy.evaluate  # reads any `score`
 
     def start(self, prompts, max_length, prompt_mask=None, group_size=1):
         """Hear the prompts (N, 1): logits of token 0 (B, V) and the state."""
@@ -127,7 +132,7 @@ class SpeechPolicy(nn.Module):
         lstm, mixed, memory = state
         read = torch.cat([self.embedding(tokens), mixed], dim=1)
         hidden, lstm = self.lstm(read[:, None], lstm)
-        mixed = _attend(hidden, memory, hidden.new_ones(1, 1) > 0)[:, 0]
+        mixed = attend(hidden, memory, hidden.new_ones(1, 1) > 0)[:, 0]
         features = torch.cat([hidden[:, 0], mixed], dim=1)
         return features, (lstm, mixed, memory)
 
@@ -158,13 +163,14 @@ class WordSpotter(nn.Module):
     """
 
     def __init__(self, vocab_size, frames, hidden_dim=64, seed=0, dtype="float32"):
-        _check(vocab_size, 1, hidden_dim, dtype)
+        checks.network(dtype, vocab_size, hidden_dim=hidden_dim)
         super().__init__()
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
         self.register_buffer("frames", _table(frames), persistent=False)
         self.inner = nn.Linear(WORD * self.frames.shape[2], hidden_dim)
         self.outer = nn.Linear(hidden_dim, vocab_size)
-        _fill(self, seed, dtype)
+        self.to(getattr(torch, dtype))
+        initialise(self, seed)
 
     def forward(self, prompts):
         """Recordings (N, 1) to (N, V, 2): logits of "not heard", "heard".

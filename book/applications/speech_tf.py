@@ -16,13 +16,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from core.tf.models import Policy, _attend, _check, _fill, _group_size, _lstm
+from core import checks
+from core.policies import TokenPolicy
+from core.tf.checkpoints import initialise
+from core.tf.layers import lstm_layer
+from core.tf.models.recurrent import Policy, attend
 
 SPAN, STRIDE = 8, 2  # frames that the policy sees at once, and its step
 WORD = 14  # frames that the spotter sees at once
 
 
-class SpeechPolicy(keras.Model):
+class SpeechPolicy(TokenPolicy, keras.Model):
     """An encoder of frames and an attending decoder of tokens.
 
     A layer looks at 8 frames at a time and moves on by two; two LSTMs read
@@ -41,6 +45,9 @@ class SpeechPolicy(keras.Model):
         arXiv:1508.01211, with one layer and one token per word.
     """
 
+    _evaluate = Policy._evaluate  # reads any `score`
+    _compiled = False  # by XLA while it samples
+
     def __init__(
         self,
         vocab_size,
@@ -50,21 +57,19 @@ class SpeechPolicy(keras.Model):
         seed=0,
         dtype="float32",
     ):
-        _check(vocab_size, embedding_dim, hidden_dim, dtype)
+        checks.network(dtype, vocab_size, embedding_dim, hidden_dim)
         super().__init__(dtype=dtype)
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
         self.frames = _table(frames, dtype)
         self.embedding = keras.layers.Embedding(vocab_size, embedding_dim, dtype=dtype)
         self.inner = keras.layers.Dense(hidden_dim, dtype=dtype)
-        self.ahead = _lstm(hidden_dim // 2, dtype)
-        self.back = _lstm(hidden_dim // 2, dtype)
-        self.lstm = _lstm(hidden_dim, dtype)
+        self.ahead = lstm_layer(hidden_dim // 2, dtype)
+        self.back = lstm_layer(hidden_dim // 2, dtype)
+        self.lstm = lstm_layer(hidden_dim, dtype)
         self.lstm.build((None, None, embedding_dim + hidden_dim))
         self.policy_head = keras.layers.Dense(vocab_size, dtype=dtype)
         self.value_head = keras.layers.Dense(1, dtype=dtype)
-        _fill(self, seed)
-
-    _compiled = False  # by XLA while it samples
+        initialise(self, seed)
 
     def call(self, ids, attention_mask=None):
         """Logits of the next token and value of the state, at each position.
@@ -95,11 +100,9 @@ class SpeechPolicy(keras.Model):
             recording and the tokens before t.
         Raises: ValueError for an empty prompt.
         """
-        group_size = _group_size(prompts, completions)
+        group_size = checks.group_size(prompts, completions)
         memory = tf.repeat(self.listen(prompts), group_size, axis=0)
         return self._write(memory, completions[:, :-1])
-
-    evaluate = Policy.evaluate  # reads any `score`
 
     def start(self, prompts, max_length, prompt_mask=None, group_size=1):
         """Hear the prompts (N, 1): logits of token 0 (B, V) and the state."""
@@ -129,7 +132,7 @@ class SpeechPolicy(keras.Model):
         lstm, mixed, memory = state
         read = tf.concat([self.embedding(tokens), mixed], axis=1)
         hidden, lstm = self.lstm.cell(read, lstm)
-        mixed = _attend(hidden[:, None], memory, True)[:, 0]
+        mixed = attend(hidden[:, None], memory, True)[:, 0]
         features = tf.concat([hidden, mixed], axis=1)
         return features, (lstm, mixed, memory)
 
@@ -160,13 +163,13 @@ class WordSpotter(keras.Model):
     """
 
     def __init__(self, vocab_size, frames, hidden_dim=64, seed=0, dtype="float32"):
-        _check(vocab_size, 1, hidden_dim, dtype)
+        checks.network(dtype, vocab_size, hidden_dim=hidden_dim)
         super().__init__(dtype=dtype)
         self.vocab_size, self.prompt_vocab_size = vocab_size, len(frames)
         self.frames = _table(frames, dtype)
         self.inner = keras.layers.Dense(hidden_dim, dtype=dtype)
         self.outer = keras.layers.Dense(vocab_size, dtype=dtype)
-        _fill(self, seed)
+        initialise(self, seed)
 
     def call(self, prompts):
         """Recordings (N, 1) to (N, V, 2): logits of "not heard", "heard".

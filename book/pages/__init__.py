@@ -1,1 +1,2 @@
-"""What the chapters show with: figures, tables, and the source they run."""
+"""What the chapters show with: figures, tables, the source they run, and the two
+frameworks beside each other."""

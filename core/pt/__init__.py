@@ -1,4 +1,4 @@
-"""The parts of core that a gradient or a device passes through, in PyTorch."""
+"""The parts of core that need gradients or a device, in PyTorch."""
 
 from core.load_order import torch_first
 

@@ -44,7 +44,7 @@ def attention(queries, keys, values, seen=None):
     return scaled_dot_product_attention(queries, keys, values, seen)
 
 
-def behind(prefix, keys, values, seen):
+def behind(prefix: tuple, keys, values, seen):
     """A group's keys, values and what of them is seen, behind its prompt's.
 
     Args:
@@ -69,7 +69,7 @@ def behind(prefix, keys, values, seen):
     return keys, values, torch.cat([old_seen, seen], dim=-1)
 
 
-def attend_cache(prefix, own, used, qkv):
+def attend_cache(prefix: tuple, own: tuple, used: int, qkv):
     """Attention of one new token a row, which joins the block's cache.
 
     The G queries of a prompt read its keys in one product.
@@ -93,7 +93,7 @@ def attend_cache(prefix, own, used, qkv):
     return mixed.transpose(1, 2).reshape(rows * size, -1)
 
 
-def split_heads(x, heads):
+def split_heads(x, heads: int):
     """(B, L, 3, D) to queries, keys, values, each (B, H, L, K)."""
     batch, length, parts, width = x.shape
     x = x.view(batch, length, parts, heads, width // heads)
@@ -105,12 +105,17 @@ def merge_heads(x):
     return x.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
+def position_ids(mask):
+    """Place of each token (B, L) among those under the mask."""
+    return ((mask > 0).cumsum(dim=1) - 1).clamp(min=0)
+
+
 def pack(x, index):
     """Rows `index` of x (n, ...), all where it is None."""
     return x if index is None else x.index_select(0, index)
 
 
-def unpack(x, index, n):
+def unpack(x, index, n: int):
     """(n, ...) with x in the rows `index` and zeros elsewhere."""
     if index is None:
         return x

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from core import hub
-from core.pt.attention import pack, unpack
+from core import checks, hub
+from core.policies import TokenPolicy
+from core.pt.attention import pack, position_ids, unpack
 from core.pt.logprobs import token_scores
+from core.text import ByteBPETokenizer, PretrainedTokenizer
 from core.weights import check_names
 
 
@@ -29,13 +33,13 @@ class Read:
     positions: (B,) int, of the next token.
     """
 
-    cache: object
+    cache: Any
     mask: torch.Tensor | None
     positions: torch.Tensor
 
 
-class CausalLM(nn.Module):
-    """A model of `transformers` with the interface of `core.pt.models.GPT`.
+class CausalLM(TokenPolicy, nn.Module):
+    """A model of `transformers` as a policy, as `core.pt.models.GPT` is one.
 
     Qwen, Llama, GPT-NeoX and the like: prompts are read once for all
     completions of a group, by `transformers`' own cache, and there is no
@@ -49,20 +53,19 @@ class CausalLM(nn.Module):
         model, or weights are missing, left over or of another shape.
     """
 
-    def __init__(self, folder, dtype="float32"):
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f'dtype: expected "float32" or "float64", got {dtype!r}')
+    def __init__(self, folder: str | Path, dtype: str = "float32"):
+        checks.network(dtype)
         super().__init__()
         self.model = _from_folder(folder, getattr(torch, dtype))
         self.eval()
         with torch.no_grad():
             ids = torch.arange(8)[None] % len(self.embedding.weight)
             out = self.model(ids, use_cache=True)
-            if getattr(out, "past_key_values", None) is None:
-                raise ValueError(
-                    f"name: {type(self.model).__name__} of {folder} keeps no "
-                    "keys and values, without which it cannot be sampled here"
-                )
+            checks.require(
+                getattr(out, "past_key_values", None) is not None,
+                f"name: {type(self.model).__name__} of {folder} keeps no "
+                "keys and values, without which it cannot be sampled here",
+            )
             # Some architectures scale or cap what their head computes.
             features = self.model.base_model(ids).last_hidden_state
             self.plain_head = torch.equal(self._head()(features), out.logits)
@@ -71,11 +74,11 @@ class CausalLM(nn.Module):
         self._set_value_head(folder)
 
     @property
-    def embedding(self):
+    def embedding(self) -> nn.Embedding:
         """The token embedding."""
         return self.model.get_input_embeddings()
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> CausalLM:
         """As always, but for dropout, of which there is none."""
         super().train(mode)
         self.model.eval()
@@ -90,103 +93,63 @@ class CausalLM(nn.Module):
                 outputs mean nothing.
         Returns: logits (B, L, V), values (B, L).
         """
-        positions = torch.arange(ids.shape[1], device=ids.device)[None]
-        mask = _mask(attention_mask)
-        if mask is not None:
-            positions = _positions(mask)
+        mask, positions = _mask(attention_mask, ids)
         source, features, _ = self._read(ids, mask, positions)
         return self._logits(source), self.value_head(features)[..., 0]
 
     def score(self, prompts, completions, prompt_mask=None):
-        """Logits and values of the states in which completions were chosen.
-
-        Args:
-            prompts: (N, P) int.
-            completions: (B, T) int; row i answers prompt i // (B / N).
-            prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-        Returns: logits (B, T, V), values (B, T); position t sees the prompt
-            and the tokens before t.
-        Raises: ValueError for an empty prompt.
-        """
+        """Logits (B, T, V) and values (B, T) along completions."""
         source, features = self._states(prompts, completions, prompt_mask)
         return self._logits(source), self.value_head(features)[..., 0]
 
-    def evaluate(
-        self,
-        prompts,
-        completions,
-        mask=None,
-        prompt_mask=None,
-        temperature=1.0,
-        top_k=None,
-        top_p=1.0,
-    ):
-        """Log-probabilities, entropies and values along completions.
-
-        Args:
-            prompts, completions, prompt_mask: as for `score`.
-            mask: (B, T), 1 up to and including the first EOS; what is behind
-                gets no logits.  None: all ones.
-            temperature, top_k, top_p: the sampler's.
-        Returns: logprobs, entropies (nats) and values, each (B, T), 0 where
-            the mask is 0.
-        """
+    def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
+        """As `evaluate`; where the mask is 0 there are no logits, and all is 0."""
         source, features = self._states(prompts, completions, prompt_mask)
-        index = None
-        if mask is not None:
-            index = (mask > 0).flatten().nonzero()[:, 0]
+        index = None if mask is None else (mask > 0).flatten().nonzero()[:, 0]
         values = pack(self.value_head(features).flatten(), index)
-        source = pack(source.flatten(0, 1), index)
+        source, n = pack(source.flatten(0, 1), index), completions.numel()
+        tokens = pack(completions.reshape(-1), index)
         scores = token_scores(
-            self._logits,
-            source,
-            pack(completions.reshape(-1), index),
-            completions.numel() * self.vocab_size,
-            temperature,
-            top_k,
-            top_p,
+            self._logits, source, tokens, n * self.vocab_size, *sampled
         )
         return tuple(
-            unpack(flat, index, completions.numel()).view(completions.shape)
-            for flat in (*scores, values)
+            unpack(flat, index, n).view(completions.shape) for flat in (*scores, values)
         )
 
-    def start(self, prompts, max_length, prompt_mask=None, group_size=1):
+    def start(self, prompts, max_length: int, prompt_mask=None, group_size: int = 1):
         """Read the prompts (N, P): logits of token 0 (B, V) and the state."""
         source, _, state = self._start(prompts, max_length, prompt_mask, group_size)
         return self._logits(source[:, 0]), state
 
-    def step(self, tokens, state):
+    def step(self, tokens, state: Read):
         """Read one token (B,): logits of the next (B, V) and the state."""
         source, _, state = self._go_on(tokens[:, None], state)
         return self._logits(source[:, 0]), state
 
-    def keep(self, state, rows):
-        """The state of some rows (int tensor), to go on with them alone.
-
-        `transformers` changes its cache in place: the old state is gone.
-        """
+    def keep(self, state: Read, rows) -> Read:
+        """The state of some rows (int tensor), to go on with them alone."""
         state.cache.batch_select_indices(rows)
         mask = None if state.mask is None else state.mask[rows]
         return Read(state.cache, mask, state.positions[rows])
 
-    def save(self, folder, tokenizer=None):
+    def save(
+        self,
+        folder: str | Path,
+        tokenizer: ByteBPETokenizer | PretrainedTokenizer | None = None,
+    ) -> None:
         """Write a directory as `core.pt.pretrained.save` does."""
         hub.check_tokenizer(tokenizer, self.vocab_size)
         with hub.aside(folder) as new:
             # One file, so that an older one does not hide the new.
             self.model.save_pretrained(new, max_shard_size="1TB")
+            head = self._named_head()
             hub.write_value_head(
-                new,
-                {
-                    f"value_head.{name}": p.detach().cpu().numpy()
-                    for name, p in self.value_head.named_parameters()
-                },
+                new, {n: p.detach().cpu().numpy() for n, p in head.items()}
             )
             if tokenizer is not None:
                 tokenizer.save(new)
 
-    def _head(self):
+    def _head(self) -> nn.Module:
         return self.model.get_output_embeddings() or nn.Identity()
 
     def _logits(self, source):
@@ -196,56 +159,33 @@ class CausalLM(nn.Module):
     def _states(self, prompts, completions, prompt_mask):
         """What gives the logits (B, T, ...) in which completions were
         chosen, and the features (B, T, D)."""
-        if prompts.shape[1] < 1:
-            raise ValueError("prompts: expected (N, P) with P ≥ 1")
-        if len(completions) % len(prompts):
-            raise ValueError(
-                f"completions: expected a multiple of the {len(prompts)} "
-                f"prompts, got {len(completions)} rows"
-            )
-        source, features, state = self._start(
-            prompts,
-            completions.shape[1] - 1,
-            prompt_mask,
-            len(completions) // len(prompts),
-        )
-        if completions.shape[1] == 1:
+        size, length = checks.group_size(prompts, completions), completions.shape[1]
+        source, features, state = self._start(prompts, length - 1, prompt_mask, size)
+        if length == 1:
             return source, features
         rest, more, _ = self._go_on(completions[:, :-1], state)
         return torch.cat([source, rest], 1), torch.cat([features, more], 1)
 
-    def _start(self, prompts, new_tokens, prompt_mask, group_size):
+    def _start(self, prompts, new_tokens: int, prompt_mask, group_size: int):
         """Read each prompt (N, P) once, for all of its group."""
-        length = prompts.shape[1] + new_tokens
-        limit = getattr(
-            self.model.config.get_text_config(), "max_position_embeddings", None
-        )
-        if limit is not None and length > limit:
-            raise ValueError(
-                f"prompts: expected prompt and completion within the model's "
-                f"{limit} positions, got {length} tokens"
-            )
-        mask = _mask(prompt_mask)
-        if mask is None:
-            positions = torch.arange(prompts.shape[1], device=prompts.device)
-            positions = positions.expand(prompts.shape)
-        else:
-            positions = _positions(mask)
+        config = self.model.config.get_text_config()
+        limit = getattr(config, "max_position_embeddings", None)
+        checks.positions(limit, prompts.shape[1] + new_tokens)
+        mask, positions = _mask(prompt_mask, prompts)
         source, features, cache = self._read(prompts, mask, positions, last=1)
-        if mask is not None and not bool(features.isfinite().all()):
-            raise ValueError(
-                f"prompt_mask: {type(self.model).__name__} of `transformers` "
-                f"computes no numbers behind padding in {features.dtype}; "
-                'take dtype="float32", or prompts of one length'
-            )
+        checks.require(
+            mask is None or features.isfinite().all(),
+            f"prompt_mask: {type(self.model).__name__} of `transformers` "
+            f"computes no numbers behind padding in {features.dtype}; "
+            'take dtype="float32", or prompts of one length',
+        )
         repeat = partial(torch.repeat_interleave, repeats=group_size, dim=0)
         cache.batch_repeat_interleave(group_size)
-        state = Read(
-            cache, None if mask is None else repeat(mask), repeat(positions[:, -1]) + 1
-        )
+        mask = None if mask is None else repeat(mask)
+        state = Read(cache, mask, repeat(positions[:, -1]) + 1)
         return repeat(source), repeat(features), state
 
-    def _go_on(self, tokens, state):
+    def _go_on(self, tokens, state: Read):
         """Read tokens (B, n) behind what has been read."""
         mask, count = state.mask, tokens.shape[1]
         if mask is not None:
@@ -256,7 +196,7 @@ class CausalLM(nn.Module):
         )
         return source, features, Read(cache, mask, state.positions + count)
 
-    def _read(self, ids, mask, positions, cache=None, last=0):
+    def _read(self, ids, mask, positions, cache: Any = None, last: int = 0):
         """What `_logits` makes logits of, the features and the cache, for
         the `last` tokens of ids (B, L); 0: for all."""
         inputs = {
@@ -275,27 +215,26 @@ class CausalLM(nn.Module):
             features = out.hidden_states[-1][:, -last:]
         return source, features, out.past_key_values
 
-    def _set_value_head(self, folder):
-        found = hub.read_value_head(folder)
-        shapes = {
-            f"value_head.{name}": tuple(p.shape)
-            for name, p in self.value_head.named_parameters()
-        }
+    def _named_head(self) -> dict[str, nn.Parameter]:
+        """The value head's parameters, under their names in a policy."""
+        return {f"value_head.{n}": p for n, p in self.value_head.named_parameters()}
+
+    def _set_value_head(self, folder: str | Path) -> None:
+        found, head = hub.read_value_head(folder), self._named_head()
         if found:
-            check_names(found, shapes)
+            check_names(found, {n: tuple(p.shape) for n, p in head.items()})
         with torch.no_grad():
-            for name, p in self.value_head.named_parameters():
-                array = found.get(f"value_head.{name}", np.zeros(p.shape))
-                p.copy_(torch.from_numpy(array))
+            for name, p in head.items():
+                p.copy_(torch.from_numpy(found.get(name, np.zeros(p.shape))))
 
 
-def _from_folder(folder, dtype):
+def _from_folder(folder: str | Path, dtype: torch.dtype) -> Any:
     """The model of a directory; ValueError unless all of it is there."""
     from transformers import AutoModelForCausalLM  # here: it takes seconds
 
     hub.weight_files(folder)
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]
             str(folder),
             dtype=dtype,
             use_safetensors=True,
@@ -309,27 +248,19 @@ def _from_folder(folder, dtype):
             f"name: transformers has no causal language model for {folder}, "
             f"or its files do not fit ({error})"
         ) from error
-    wrong = [
-        f"{what} {names}"
-        for what, names in (
-            ("missing", info["missing_keys"]),
-            ("extra", info["unexpected_keys"]),
-            ("of another shape", info["mismatched_keys"]),
-        )
-        if names
-    ]
-    if wrong:
-        raise ValueError(f"weights: {'; '.join(wrong)} (in {folder})")
+    kinds = {
+        "missing": info["missing_keys"],
+        "extra": info["unexpected_keys"],
+        "of another shape": info["mismatched_keys"],
+    }
+    wrong = "; ".join(f"{kind} {names}" for kind, names in kinds.items() if names)
+    checks.require(not wrong, f"weights: {wrong} (in {folder})")
     return model
 
 
-def _mask(mask):
-    """(B, L) int for `transformers`; None where nothing is padding."""
+def _mask(mask, ids):
+    """(B, L) int for `transformers`, None where nothing is padding; and the
+    place of each of the ids among those under it."""
     if mask is None or bool((mask > 0).all()):
-        return None
-    return (mask > 0).long()
-
-
-def _positions(mask):
-    """Place of each token (B, L) among those under the mask."""
-    return (mask.cumsum(dim=1) - 1).clamp(min=0)
+        return None, position_ids(torch.ones_like(ids))
+    return (mask > 0).long(), position_ids(mask)

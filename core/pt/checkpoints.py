@@ -1,17 +1,19 @@
 """Weights and optimizer state as named NumPy arrays, and their files.
 
-Names and shapes are the same in both frameworks, so what one saves the other
-loads.
+Names and shapes are the same in both frameworks, so what one saves the other loads.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from torch import nn
 
 from core import weights
 
 
-def get_weights(model):
+def get_weights(model: nn.Module) -> dict:
     """The trained weights of a model.
 
     Returns: dict, name to NumPy array; a matrix is (out, in).
@@ -19,42 +21,40 @@ def get_weights(model):
     return {n: p.detach().cpu().numpy().copy() for n, p in _named(model)}
 
 
-def set_weights(model, arrays):
+def set_weights(model: nn.Module, arrays: dict) -> None:
     """Set a model's weights in place.
 
     Args:
-        model: a model of `core.pt.models` or `core.tf.models`.
+        model: a model of the same framework.
         arrays: dict as `get_weights` returns, of either framework.
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
-    named = dict(_named(model))
-    weights.check_names(arrays, {n: tuple(p.shape) for n, p in named.items()})
+    weights.check_names(arrays, _shapes(model))
     with torch.no_grad():
-        for name, parameter in named.items():
+        for name, parameter in _named(model):
             parameter.copy_(torch.from_numpy(arrays[name]))
 
 
-def save_model(path, model):
+def initialise(model: nn.Module, seed: int) -> None:
+    """Give every weight its first value, as `core.weights.initial_weights`."""
+    set_weights(model, weights.initial_weights(_shapes(model), seed))
+
+
+def save_model(path: str | Path, model: nn.Module) -> None:
     """Write a model's weights to a safetensors file, whole or not at all."""
     weights.write(path, get_weights(model), {"model": type(model).__name__})
 
 
-def load_model(path, model):
+def load_model(path: str | Path, model: nn.Module) -> None:
     """Read weights from a safetensors file of either framework.
 
     Raises: FileNotFoundError; ValueError where the file is truncated, or
         is of another class of model, or its names or shapes differ.
     """
-    arrays, kept = weights.read(path)
-    if kept.get("model") != type(model).__name__:
-        raise ValueError(
-            f"path: expected weights of a {type(model).__name__}, "
-            f"got those of a {kept.get('model')}"
-        )
-    set_weights(model, arrays)
+    set_weights(model, weights.read_model(path, type(model).__name__))
 
 
-def get_moments(optimizer, model):
+def get_moments(optimizer: torch.optim.Adam, model: nn.Module) -> dict:
     """Adam's two moments of each weight.
 
     Returns: dict, "first.<name>" and "second.<name>" to NumPy array; zeros
@@ -69,30 +69,30 @@ def get_moments(optimizer, model):
     return moments
 
 
-def set_moments(optimizer, model, moments, steps):
+def set_moments(
+    optimizer: torch.optim.Adam, model: nn.Module, moments: dict, steps: int
+) -> None:
     """Set Adam's moments and its count of steps, as `get_moments` gave them.
 
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
-    named = dict(_named(model))
-    weights.check_names(
-        moments,
-        {
-            f"{key}.{name}": tuple(p.shape)
-            for name, p in named.items()
+    weights.check_names(moments, _shapes(model, "first.") | _shapes(model, "second."))
+    for name, parameter in _named(model):
+        first, second = (
+            torch.from_numpy(moments[f"{key}.{name}"].copy()).to(parameter)
             for key in ("first", "second")
-        },
-    )
-    for name, parameter in named.items():
+        )
         optimizer.state[parameter] = {
             "step": torch.tensor(float(steps)),
-            "exp_avg": torch.from_numpy(moments[f"first.{name}"].copy()).to(parameter),
-            "exp_avg_sq": torch.from_numpy(moments[f"second.{name}"].copy()).to(
-                parameter
-            ),
+            "exp_avg": first,
+            "exp_avg_sq": second,
         }
 
 
-def _named(model):
+def _named(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """Name and parameter of everything that is trained."""
     return [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+
+
+def _shapes(model: nn.Module, prefix: str = "") -> dict[str, tuple]:
+    return {prefix + n: tuple(p.shape) for n, p in _named(model)}

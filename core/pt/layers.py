@@ -1,19 +1,23 @@
-"""The layers of GPT-2, under its names of the weights.
+"""The layers of GPT-2, under its names of the weights, and the LSTM.
 
-M tokens, D width.
+M tokens, L length, D width.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from core.settings import GPTConfig
+
 
 class Block(nn.Module):
     """One layer of GPT-2: attention, then an MLP, each added to its input."""
 
-    def __init__(self, config):
+    def __init__(self, config: GPTConfig):
         super().__init__()
         width, inner = config.n_embd, config.n_inner or 4 * config.n_embd
         self.ln_1 = nn.LayerNorm(width, config.layer_norm_epsilon)
@@ -25,7 +29,7 @@ class Block(nn.Module):
             {"c_fc": Conv1D(width, inner), "c_proj": Conv1D(inner, width)}
         )
 
-    def forward(self, x, attend):
+    def forward(self, x, attend: Callable):
         """x (M, D); `attend` maps queries, keys, values (M, 3D) to (M, D)."""
         x = x + self.attn["c_proj"](attend(self.attn["c_attn"](self.ln_1(x))))
         hidden = functional.gelu(self.mlp["c_fc"](self.ln_2(x)), approximate="tanh")
@@ -35,7 +39,7 @@ class Block(nn.Module):
 class Conv1D(nn.Module):
     """GPT-2's name for a linear map whose weight is (in, out)."""
 
-    def __init__(self, inputs, outputs):
+    def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(inputs, outputs))
         self.bias = nn.Parameter(torch.empty(outputs))
@@ -43,3 +47,12 @@ class Conv1D(nn.Module):
     def forward(self, x):
         """(M, in) to (M, out)."""
         return torch.addmm(self.bias, x, self.weight)
+
+
+def lstm_layer(inputs: int, width: int) -> nn.LSTM:
+    """An LSTM that reads (B, L, in), with one bias that is trained."""
+    layer = nn.LSTM(inputs, width, batch_first=True)
+    # Keras has one bias.  Two that are trained would move twice as far.
+    second = layer.get_parameter("bias_hh_l0").requires_grad_(False)
+    nn.init.zeros_(second)
+    return layer

@@ -7,23 +7,27 @@ B batch, T completion length, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from core import checks
+from core.algorithms import ESTIMATORS
 from core.sampling import check_distribution
 
 LOGITS_AT_ONCE = 2**24  # of large vocabularies, scored in chunks
 
 
-def sampling_logits(logits, temperature=1.0, top_k=None, top_p=1.0):
+def sampling_logits(
+    logits, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
+):
     """Logits of the distribution that is sampled.
 
-    Divided by the temperature; then all but the `top_k` most probable tokens
-    are excluded; then all but the smallest set of most probable tokens that
-    holds at least `top_p` of what is left.  Tokens of equal probability stay
-    or go together.
+    Divided by the temperature; then all but the `top_k` most probable tokens are
+    excluded; then all but the smallest set of most probable tokens that holds at least
+    `top_p` of what is left.  Tokens of equal probability stay or go together.
 
     Args:
         logits: (..., V) float.
@@ -51,7 +55,7 @@ def sampling_logits(logits, temperature=1.0, top_k=None, top_p=1.0):
     return logits
 
 
-def token_logprobs(logits, tokens, temperature=1.0):
+def token_logprobs(logits, tokens, temperature: float = 1.0):
     """log π(token) under the distribution softmax(logits / temperature).
 
     What is scored must be what was sampled: give the sampler's temperature.
@@ -79,7 +83,13 @@ def entropy(logits):
 
 
 def token_scores(
-    logits_of, features, tokens, size, temperature=1.0, top_k=None, top_p=1.0
+    logits_of: Callable,
+    features,
+    tokens,
+    size: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
 ):
     """Log-probabilities of tokens and entropies, a chunk of logits at a time.
 
@@ -153,3 +163,15 @@ def kl_k3(logprobs, ref_logprobs):
     """
     log_ratio = ref_logprobs - logprobs
     return log_ratio.exp() - 1 - log_ratio
+
+
+def kl_estimate(estimator: str, logprobs, ref_logprobs):
+    """KL(π‖π_ref) at each token by `kl_k1`, `kl_k2` or `kl_k3`.
+
+    Args:
+        estimator: one of `core.algorithms.ESTIMATORS`.
+        logprobs, ref_logprobs: (B, T) float, of tokens drawn from π.
+    Returns: (B, T) float, nats.
+    """
+    checks.one_of(ESTIMATORS, estimator=estimator)
+    return {"k1": kl_k1, "k2": kl_k2, "k3": kl_k3}[estimator](logprobs, ref_logprobs)

@@ -1,16 +1,16 @@
 """Losses as short pure functions, to be minimised, and what they are made of.
 
-B batch, T completion length.  Unless a function says otherwise, a batch's
-loss is the mean over its sequences of the sum over their tokens, so that its
-gradient is minus an unbiased estimate of ∇J, the gradient of the expected
-return.  A surrogate has one term a token, to be maximised: minus `aggregate`
-of it is a loss.
+B batch, T completion length.  Unless a function says otherwise, a batch's loss is the
+mean over its sequences of the sum over their tokens, so that its gradient is minus an
+unbiased estimate of ∇J, the gradient of the expected return.  A surrogate has one term
+a token, to be maximised: minus `aggregate` of it is a loss.
 """
 
 from __future__ import annotations
 
 import torch
 
+from core import checks
 from core.algorithms import LEVELS
 
 AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
@@ -29,7 +29,7 @@ def policy_gradient_loss(logprobs, advantages, mask):
     Raises: ValueError where shapes differ.
     Source: Williams 1992; document 001 §4.1.
     """
-    _same_shape(logprobs=logprobs, advantages=advantages, mask=mask)
+    checks.same_shape(logprobs=logprobs, advantages=advantages, mask=mask)
     return -(logprobs * advantages * mask).sum() / mask.shape[0]
 
 
@@ -47,7 +47,7 @@ def importance_weights(logprobs, old_logprobs, mask):
     Raises: ValueError where shapes differ.
     Source: Precup, Sutton, Singh 2000.
     """
-    _same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
+    checks.same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
     log_ratio = ((logprobs - old_logprobs) * mask).sum(dim=1, keepdim=True)
     return log_ratio.exp().detach()
 
@@ -62,7 +62,7 @@ def entropy_loss(entropies, mask):
     Raises: ValueError where shapes differ.
     Source: Williams and Peng 1991; document 001 §4.3.
     """
-    _same_shape(entropies=entropies, mask=mask)
+    checks.same_shape(entropies=entropies, mask=mask)
     return -(entropies * mask).sum() / mask.shape[0]
 
 
@@ -76,7 +76,7 @@ def value_loss(values, returns, mask):
     Returns: scalar; 0 where mask is all zero.
     Raises: ValueError where shapes differ.
     """
-    _same_shape(values=values, returns=returns, mask=mask)
+    checks.same_shape(values=values, returns=returns, mask=mask)
     squares = (values - returns) ** 2 * mask
     return 0.5 * squares.sum() / mask.sum().clamp(min=1)
 
@@ -94,7 +94,7 @@ def q_loss(q, tokens, targets, mask):
     Source: Mnih et al. 2015, Human-level control through deep reinforcement
         learning, Nature 518, without its clip of the error.
     """
-    _same_shape(tokens=tokens, targets=targets, mask=mask)
+    checks.same_shape(tokens=tokens, targets=targets, mask=mask)
     chosen = q.gather(-1, tokens[..., None])[..., 0]
     return value_loss(chosen, targets, mask)
 
@@ -108,16 +108,15 @@ def cross_entropy_loss(logprobs, mask):
     Returns: scalar, nats per token; 0 where mask is all zero.
     Raises: ValueError where shapes differ.
     """
-    _same_shape(logprobs=logprobs, mask=mask)
+    checks.same_shape(logprobs=logprobs, mask=mask)
     return -(logprobs * mask).sum() / mask.sum().clamp(min=1)
 
 
-def policy_ratio(logprobs, old_logprobs, mask, level):
+def policy_ratio(logprobs, old_logprobs, mask, level: str):
     """π / μ of tokens or of whole sequences; the gradient flows through it.
 
     Args:
-        logprobs: (B, T) float, nats, of the policy now; the gradient flows
-            here.
+        logprobs: (B, T) float, nats, of the policy now; the gradient flows here.
         old_logprobs: (B, T) float, nats, of the policy that sampled.
         mask: (B, T) float.
         level: one of `core.algorithms.LEVELS`: "token" ρ_t = π(y_t) / μ(y_t);
@@ -128,8 +127,8 @@ def policy_ratio(logprobs, old_logprobs, mask, level):
     Source: Schulman et al. 2017 (PPO), arXiv:1707.06347, section 3; Zheng et
         al. 2025 (GSPO), arXiv:2507.18071.
     """
-    _same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
-    _one_of("level", level, LEVELS)
+    checks.same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
+    checks.one_of(LEVELS, level=level)
     log_ratio = (logprobs - old_logprobs) * mask
     if level != "token":
         log_ratio = log_ratio.sum(dim=1, keepdim=True)
@@ -138,7 +137,7 @@ def policy_ratio(logprobs, old_logprobs, mask, level):
     return log_ratio.exp()
 
 
-def clipped_surrogate(ratio, advantages, clip_low, clip_high):
+def clipped_surrogate(ratio, advantages, clip_low: float, clip_high: float):
     """Per-token PPO objective, to maximise.
 
     min(ρ A, clip(ρ, 1 - clip_low, 1 + clip_high) A)
@@ -152,13 +151,15 @@ def clipped_surrogate(ratio, advantages, clip_low, clip_high):
     Source: Schulman et al. 2017, arXiv:1707.06347, eq. 7; the asymmetric
         bounds: Yu et al. 2025 (DAPO), arXiv:2503.14476.
     """
-    _ratio_shape(ratio, advantages)
-    _bounds(clip_low=clip_low, clip_high=clip_high)
+    checks.ratio(ratio, advantages)
+    checks.at_least(0, clip_low=clip_low, clip_high=clip_high)
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
     return torch.minimum(ratio * advantages, clipped * advantages)
 
 
-def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low, clip_high):
+def clipped_weight_surrogate(
+    logprobs, ratio, advantages, clip_low: float, clip_high: float
+):
     """Per-token CISPO objective, to maximise.
 
     sg(clip(ρ, 1 - clip_low, 1 + clip_high)) A log π(y_t), sg a constant: the
@@ -173,14 +174,14 @@ def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low, clip_high):
     Raises: as `clipped_surrogate`.
     Source: MiniMax 2025 (CISPO), arXiv:2506.13585, eq. 4 and 5.
     """
-    _same_shape(logprobs=logprobs, advantages=advantages)
-    _ratio_shape(ratio, advantages)
-    _bounds(clip_low=clip_low, clip_high=clip_high)
+    checks.same_shape(logprobs=logprobs, advantages=advantages)
+    checks.ratio(ratio, advantages)
+    checks.at_least(0, clip_low=clip_low, clip_high=clip_high)
     weight = ratio.clamp(1 - clip_low, 1 + clip_high).detach()
     return weight * advantages * logprobs
 
 
-def aggregate(per_token, mask, how, length=None):
+def aggregate(per_token, mask, how: str, length: float | None = None):
     """One number from the terms of all tokens.
 
     - "sequence_sum": (1/B) Σ_b Σ_t, the only one whose gradient is ∇J;
@@ -196,17 +197,16 @@ def aggregate(per_token, mask, how, length=None):
     Returns: scalar; 0 where mask is all zero.
     Raises: ValueError where shapes differ, for another `how` or a length
         that does not go with it.
-    Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, eq. 3; Liu et al. 2025
-        (Dr. GRPO), arXiv:2503.20783; Yu et al. 2025 (DAPO),
-        arXiv:2503.14476.
+    Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, eq. 3; Liu et al. 2025 (Dr.
+        GRPO), arXiv:2503.20783; Yu et al. 2025 (DAPO), arXiv:2503.14476.
     """
-    _same_shape(per_token=per_token, mask=mask)
-    _one_of("how", how, AGGREGATIONS)
-    if (how == "constant") != (length is not None and length > 0):
-        raise ValueError(
-            'length: expected a positive number with "constant" and None '
-            f"with the others, got {length} with {how!r}"
-        )
+    checks.same_shape(per_token=per_token, mask=mask)
+    checks.one_of(AGGREGATIONS, how=how)
+    checks.require(
+        (how == "constant") == (length is not None and length > 0),
+        'length: expected a positive number with "constant" and None with the '
+        f"others, got {length} with {how!r}",
+    )
     sums, lengths = (per_token * mask).sum(dim=1), mask.sum(dim=1)
     if how == "token_mean":
         return sums.sum() / lengths.sum().clamp(min=1)
@@ -215,8 +215,8 @@ def aggregate(per_token, mask, how, length=None):
     return sums.mean() / (length or 1)
 
 
-def clipped_value_loss(values, old_values, returns, mask, clip):
-    """Value loss that gains nothing by moving further than `clip`.
+def clipped_value_loss(values, old_values, returns, mask, clip: float | None):
+    """Value loss that gains nothing by moving further than `clip`, if any.
 
     ½ max((V - G)², (V_old + clip(V - V_old, -clip, clip) - G)²), token mean
 
@@ -225,27 +225,28 @@ def clipped_value_loss(values, old_values, returns, mask, clip):
         old_values: (B, T) float, constants, of the policy that sampled.
         returns: (B, T) float, constants.
         mask: (B, T) float.
-        clip: ≥ 0, in units of the reward.
+        clip: ≥ 0, in units of the reward; None: no limit, as `value_loss`.
     Returns: scalar; 0 where mask is all zero.
     Raises: ValueError where shapes differ or clip is negative.
     Source: Dhariwal et al. 2017, OpenAI Baselines, ppo2; Huang et al. 2022,
         "The 37 Implementation Details of Proximal Policy Optimization".
     """
-    _same_shape(values=values, old_values=old_values, returns=returns, mask=mask)
-    _bounds(clip=clip)
+    checks.same_shape(values=values, old_values=old_values, returns=returns, mask=mask)
+    if clip is None:
+        return value_loss(values, returns, mask)
+    checks.at_least(0, clip=clip)
     near = old_values + (values - old_values).clamp(-clip, clip)
     squares = torch.maximum((values - returns) ** 2, (near - returns) ** 2)
     return 0.5 * aggregate(squares, mask, "token_mean")
 
 
-def minimum_risk_loss(sequence_logprobs, scores, group_size, sharpness):
+def minimum_risk_loss(sequence_logprobs, scores, group_size: int, sharpness: float):
     """Minus the expected score under the policy renormalised over a group.
 
     -(1/N) Σ_n Σ_i Q(y_i) R(y_i),  Q ∝ π(y_i)^sharpness within group n
 
     Args:
-        sequence_logprobs: (B,) float, nats, log π(Y|X); the gradient flows
-            here.
+        sequence_logprobs: (B,) float, nats, log π(Y|X); the gradient flows here.
         scores: (B,) float, constants; each `group_size` rows are the
             different completions of one prompt.
         group_size: at least 2; divides B.
@@ -254,15 +255,9 @@ def minimum_risk_loss(sequence_logprobs, scores, group_size, sharpness):
     Raises: ValueError where shapes differ or an argument is out of range.
     Source: Shen et al. 2016, arXiv:1512.02433.
     """
-    _same_shape(sequence_logprobs=sequence_logprobs, scores=scores)
-    rows = scores.shape[0]
-    if group_size < 2 or rows % group_size:
-        raise ValueError(
-            "group_size: expected at least 2 and a divisor of "
-            f"{rows} rows, got {group_size}"
-        )
-    if not sharpness > 0:
-        raise ValueError(f"sharpness: expected more than 0, got {sharpness}")
+    checks.same_shape(sequence_logprobs=sequence_logprobs, scores=scores)
+    checks.groups(group_size, scores.shape[0])
+    checks.positive(sharpness=sharpness)
     logits = sharpness * sequence_logprobs.view(-1, group_size)
     shares = logits.softmax(dim=1)
     return -(shares * scores.view(-1, group_size)).sum(dim=1).mean()
@@ -280,33 +275,7 @@ def token_cross_entropy(logits, targets, mask):
     Returns: scalar, nats per target.
     Raises: ValueError where the shapes of targets and mask differ.
     """
-    _same_shape(targets=targets, mask=mask)
+    checks.same_shape(targets=targets, mask=mask)
     logprobs = torch.log_softmax(logits, dim=-1)
     chosen = logprobs.gather(-1, targets[..., None])[..., 0]
     return -(chosen * mask).sum() / mask.sum()
-
-
-def _same_shape(**tensors):
-    shapes = {name: tuple(t.shape) for name, t in tensors.items()}
-    if len(set(shapes.values())) > 1:
-        raise ValueError(f"expected one shape (B, T), got {shapes}")
-
-
-def _one_of(name, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{name}: expected one of {allowed}, got {value!r}")
-
-
-def _bounds(**bounds):
-    for name, value in bounds.items():
-        if value < 0:
-            raise ValueError(f"{name}: expected at least 0, got {value}")
-
-
-def _ratio_shape(ratio, advantages):
-    batch, length = advantages.shape
-    if tuple(ratio.shape) not in ((batch, length), (batch, 1)):
-        raise ValueError(
-            f"ratio: expected ({batch}, {length}) or ({batch}, 1), "
-            f"got {tuple(ratio.shape)}"
-        )

@@ -6,15 +6,20 @@ T completion length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import torch
 
+from core import checks
 from core.rewards import terminal
-from core.types import check_level
+from core.types import REWARD_LEVELS
 
 
 @torch.no_grad()
-def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
+def token_loglikelihood(model: Any, prompts, completions, mask, prompt_mask=None):
     """How likely a frozen language model finds each token of a text.
 
     exp of its mean is the inverse perplexity, a coherence score in (0, 1].
@@ -25,8 +30,7 @@ def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
         completions: NumPy (B, T) int; row i answers prompt i // (B / N).
         mask: (B, T), 1 up to and including the first EOS.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-    Returns: NumPy (B, T), log-likelihood of each token in nats, 0 where the
-        mask is 0.
+    Returns: NumPy (B, T), log-likelihood of each token in nats, 0 where the mask is 0.
     """
     device = model.embedding.weight.device
     arrays = [
@@ -36,16 +40,14 @@ def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
     return model.evaluate(*arrays)[0].cpu().numpy()
 
 
-def token_scores(model, prompts, completions, mask, prompt_mask=None):
+def token_scores(model: Any, prompts, completions, mask, prompt_mask=None):
     """What a reward model thinks of a text after each of its tokens.
 
-    A reward model is a policy whose value head is read as a reward.  The
-    value of the state behind token t has seen the prompt and the tokens up
-    to t, and none after it.
+    A reward model is a policy whose value head is read as a reward.  The value of the
+    state behind token t has seen the prompt and the tokens up to t, and none after it.
 
     Args:
-        model: a policy of `core.pt.models` or `core.tf.models`; the gradient
-            flows into it.
+        model: a policy of the same framework's `models`; the gradient flows into it.
         prompts: tensor (N, P) int.
         completions: tensor (B, T) int; row i answers prompt i // (B / N).
         mask: tensor (B, T); tokens where it is 0 are not scored.
@@ -58,7 +60,9 @@ def token_scores(model, prompts, completions, mask, prompt_mask=None):
     return torch.where(mask > 0, values[:, 1:], 0)
 
 
-def sequence_scores(model, prompts, completions, mask, level, prompt_mask=None):
+def sequence_scores(
+    model: Any, prompts, completions, mask, level: str, prompt_mask=None
+):
     """One score a text, of its tokens' scores.
 
     Args:
@@ -70,7 +74,7 @@ def sequence_scores(model, prompts, completions, mask, level, prompt_mask=None):
     Raises: ValueError for another level.
     Source: the last token: Ouyang et al. 2022, arXiv:2203.02155.
     """
-    check_level(level)
+    checks.one_of(REWARD_LEVELS, level=level)
     scores = token_scores(model, prompts, completions, mask, prompt_mask)
     if level == "token":
         return scores.sum(dim=1)
@@ -78,7 +82,7 @@ def sequence_scores(model, prompts, completions, mask, level, prompt_mask=None):
     return scores.gather(1, last)[:, 0]
 
 
-def learned_reward(model, level):
+def learned_reward(model: Any, level: str) -> Callable:
     """A reward model as the reward of an environment.
 
     The environment's `targets` are its prompts, none of them padded.
@@ -91,22 +95,14 @@ def learned_reward(model, level):
         NumPy float, as `core.envs.BatchedEnvironment` asks for.
     Raises: ValueError for another level.
     """
-    check_level(level)
+    checks.one_of(REWARD_LEVELS, level=level)
 
     @torch.no_grad()
     def reward(completions, mask, targets):
         device = model.embedding.weight.device
-        scores = (
-            token_scores(
-                model,
-                *(
-                    torch.as_tensor(a, device=device)
-                    for a in (targets, completions, mask)
-                ),
-            )
-            .cpu()
-            .numpy()
-        )
+        tensor = partial(torch.as_tensor, device=device)
+        texts = tensor(targets), tensor(completions), tensor(mask)
+        scores = token_scores(model, *texts).cpu().numpy()
         if level == "token":
             return scores
         last = np.sum(mask, axis=1).astype(int) - 1

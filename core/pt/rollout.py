@@ -1,51 +1,53 @@
 """Sampling completions, a whole batch at each step.
 
-B batch, P prompt length, T completion length, V vocabulary.
+N prompts, B completions, P prompt, T completion length, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-import numpy as np
 import torch
 
+from core import checks, sampling
 from core.pt.logprobs import sampling_logits
-from core.sampling import check_arguments, finished, gumbel_noise
-from core.types import Rollout
+from core.sampling import check_distribution, check_noise, check_prompts
 
 _KEPT_SHARE = 0.75  # the batch shrinks when so few of its rows go on
 
 
 @torch.inference_mode()
 def sample(
-    policy,
+    policy: Any,
     prompts,
-    max_length,
+    max_length: int,
     noise=None,
-    eos_id=None,
-    pad_id=0,
-    temperature=1.0,
-    top_k=None,
-    top_p=1.0,
-    group_size=1,
+    eos_id: int | None = None,
+    pad_id: int = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+    group_size: int = 1,
     prompt_mask=None,
-    seed=None,
+    seed: int | None = None,
 ):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
     argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so
     the same noise gives the same tokens in both frameworks.  Each prompt is
-    read once for its group.  Completions that have ended leave the batch
-    while the others go on.
+    read once for its group.  The batch shrinks while completions end; how soon a row
+    leaves it differs between the frameworks, and changes a result only where `seed`
+    draws the noise.
 
     Args:
-        policy: a policy of `core.pt.models` or `core.tf.models`.
+        policy: a policy of the same framework's `models`.
         prompts: (N, P) int, P ≥ 1, token ids in [0, V).
         max_length: T ≥ 1.
         noise: (B, T, V) float, standard Gumbel, B = N · group_size.
         eos_id: the token that ends a completion; None: all have length T.
-        pad_id: fills a row after its EOS.
+        pad_id: fills a row after its EOS; below V, as eos_id.
         temperature: > 0, of the distribution that is sampled.
         top_k, top_p: what of it is kept, as in `logprobs.sampling_logits`.
         group_size: G ≥ 1, completions of each prompt, one after the other.
@@ -58,18 +60,12 @@ def sample(
     Raises: ValueError for arguments outside these ranges.
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
-    batch = check_arguments(
-        policy,
-        prompts,
-        max_length,
-        noise,
-        temperature,
-        top_k,
-        top_p,
-        group_size,
-        prompt_mask,
-        seed,
-    )
+    check_prompts(policy, prompts, prompt_mask)
+    checks.at_least(1, max_length=max_length, group_size=group_size)
+    checks.token_id(policy.vocab_size, eos_id=eos_id, pad_id=pad_id)
+    check_distribution(temperature, top_k, top_p)
+    shape = len(prompts) * group_size, max_length
+    check_noise(noise, (*shape, policy.vocab_size), seed)
     weight = policy.embedding.weight
     tensor = partial(torch.as_tensor, device=weight.device)
     noise = None if noise is None else tensor(noise, dtype=weight.dtype)
@@ -77,22 +73,38 @@ def sample(
     generator = None
     if seed is not None:
         generator = torch.Generator(weight.device).manual_seed(seed)
-    logits, state = policy.start(
-        tensor(prompts, dtype=torch.int64), max_length, mask, group_size
-    )
-    rows = torch.arange(batch, device=weight.device)  # those in the batch
-    completions = rows.new_full((batch, max_length), pad_id)
-    logprobs = weight.new_zeros(batch, max_length)
-    done = torch.zeros_like(rows, dtype=torch.bool)
-    for t in range(max_length):
-        scores = torch.log_softmax(
-            sampling_logits(logits, temperature, top_k, top_p), dim=-1
-        )
+
+    def draw(logits, rows, t):
+        logits = sampling_logits(logits, temperature, top_k, top_p)
+        scores = torch.log_softmax(logits, dim=-1)
         here = None if noise is None else noise[rows, t]
         tokens = _draw(scores, here, generator)
-        completions[rows, t] = tokens
-        logprobs[rows, t] = scores.gather(-1, tokens[:, None])[:, 0]
-        if t == max_length - 1:
+        return tokens, scores.gather(-1, tokens[:, None])[:, 0]
+
+    prompts = tensor(prompts, dtype=torch.int64)
+    begun = policy.start(prompts, max_length, mask, group_size)
+    texts, logprobs = _complete(policy, begun, draw, shape, eos_id)
+    return sampling.finished(
+        texts.cpu().numpy(), logprobs.cpu().numpy(), eos_id, pad_id
+    )
+
+
+rollout = partial(sampling.rollout, sample)
+rollout.__doc__ = sampling.rollout.__doc__
+
+
+def _complete(
+    policy: Any, begun: tuple, draw: Callable, shape: tuple, eos_id: int | None
+) -> tuple:
+    """Tokens and their log-probabilities, (B, T); 0 in rows that have left."""
+    logits, state = begun
+    rows = torch.arange(shape[0], device=logits.device)  # those in the batch
+    completions, logprobs = rows.new_zeros(shape), logits.new_zeros(shape)
+    done = torch.zeros_like(rows, dtype=torch.bool)
+    for t in range(shape[1]):
+        tokens, scores = draw(logits, rows, t)
+        completions[rows, t], logprobs[rows, t] = tokens, scores
+        if t == shape[1] - 1:
             break
         if eos_id is not None:
             done = done | (tokens == eos_id)
@@ -103,54 +115,10 @@ def sample(
                 state = policy.keep(state, going)
                 rows, tokens, done = rows[going], tokens[going], done[going]
         logits, state = policy.step(tokens, state)
-    return finished(completions.cpu().numpy(), logprobs.cpu().numpy(), eos_id, pad_id)
+    return completions, logprobs
 
 
-def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1, epsilon=None):
-    """Answer prompts of an environment and collect the rewards.
-
-    Args:
-        policy: a policy of `core.pt.models` or `core.tf.models`.
-        env: `core.envs.BatchedEnvironment`.
-        rows: (N,) int, which prompts; `env.sample` draws them.
-        rng: NumPy generator of the noise; None is greedy.
-        temperature: > 0.
-        group_size: G ≥ 1, completions of each prompt, one after the other.
-        epsilon: in [0, 1], the share of tokens that are drawn uniformly; the
-            others are the best ones, and `logprobs` stay those of the policy.
-            None: draws from the policy.
-    Returns: Rollout of N · G rows.
-    """
-    rows, noise = np.asarray(rows), None
-    if rng is not None:
-        shape = len(rows) * group_size, env.max_length
-        noise = gumbel_noise(rng, (*shape, env.vocab_size), epsilon)
-    prompt_mask = None if env.prompt_mask is None else env.prompt_mask[rows]
-    completions, logprobs, mask = sample(
-        policy,
-        env.prompts[rows],
-        env.max_length,
-        noise,
-        env.eos_id,
-        env.pad_id,
-        temperature,
-        group_size=group_size,
-        prompt_mask=prompt_mask,
-    )
-    rows = rows.repeat(group_size)
-    return Rollout(
-        env.prompts[rows],
-        completions,
-        mask,
-        logprobs,
-        env.rewards(completions, mask, rows),
-        env.terminated(completions, mask),
-        rows,
-        None if env.prompt_mask is None else env.prompt_mask[rows],
-    )
-
-
-def _draw(scores, noise, generator):
+def _draw(scores, noise, generator: torch.Generator | None):
     """Tokens (rows,) for log-probabilities (rows, V)."""
     if noise is not None:
         return (scores + noise).argmax(dim=-1)

@@ -3,18 +3,29 @@ on given targets; what no gradient passes through is in `core.trainers`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 
+from core import checks
 from core.advantages import unwrapped
 from core.pt import checkpoints
-from core.pt.losses import entropy_loss, importance_weights, token_cross_entropy
-from core.pt.objective import kl_estimate, policy_loss, value_term
+from core.pt.logprobs import kl_estimate
+from core.pt.losses import (
+    clipped_value_loss,
+    entropy_loss,
+    importance_weights,
+    token_cross_entropy,
+)
+from core.pt.objective import policy_loss
 from core.pt.rollout import rollout
 from core.trainers import policy_gradient, supervised
+from core.types import Rollout
 
 
-def adam(model):
+def adam(model: Any) -> Any:
     """Adam with ε = 1e-5 added to the root of the corrected second moment.
 
     Where ε stands differs between the frameworks' own classes, and their
@@ -26,7 +37,7 @@ def adam(model):
     return torch.optim.Adam(trained, eps=1e-5)
 
 
-def tensor_like(array, model):
+def tensor_like(array, model: Any):
     """NumPy to a tensor beside a model; floats and bools in its precision."""
     weight = next(model.parameters())
     tensor = torch.from_numpy(np.asarray(array)).to(weight.device)
@@ -34,7 +45,9 @@ def tensor_like(array, model):
     return tensor.to(weight) if exact else tensor
 
 
-def clipped_gradients(loss_of, optimizers, max_grad_norm):
+def clipped_gradients(
+    loss_of: Callable, optimizers: dict, max_grad_norm: float
+) -> tuple:
     """The gradient of a loss for each model, scaled down to a norm.
 
     Args:
@@ -43,7 +56,7 @@ def clipped_gradients(loss_of, optimizers, max_grad_norm):
         optimizers: dict, name to Adam.
         max_grad_norm: > 0, of each model's gradient.
     Returns: dict, name to list of gradients; dict, name to norm before it was
-        scaled; the metrics.
+        scaled; "loss" and the metrics.
     """
     for optimizer in optimizers.values():
         optimizer.zero_grad()
@@ -54,10 +67,13 @@ def clipped_gradients(loss_of, optimizers, max_grad_norm):
         trained = optimizer.param_groups[0]["params"]
         norms[name] = torch.nn.utils.clip_grad_norm_(trained, max_grad_norm)
         found[name] = [weight.grad for weight in trained]
+    metrics = {"loss": loss} | metrics
     return found, norms, {n: value.detach() for n, value in metrics.items()}
 
 
-def descend(optimizers, gradients, rate, weight_decay=0.0):
+def descend(
+    optimizers: dict, gradients: dict, rate: float, weight_decay: float = 0.0
+) -> None:
     """One Adam step of each model.
 
     Args:
@@ -79,26 +95,19 @@ def descend(optimizers, gradients, rate, weight_decay=0.0):
 
 
 class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
-    """That of `core.trainers.policy_gradient`, with what a gradient passes
-    through."""
+    """`core.trainers.policy_gradient.PolicyGradientTrainer`, with its gradients."""
 
     _checkpoints, _rollout = checkpoints, staticmethod(rollout)
     _adam, _descend = staticmethod(adam), staticmethod(descend)
 
     @torch.no_grad()
-    def reference_logprobs(self, batch):
-        """log π_ref of a batch's tokens, (B, T) NumPy; None without it."""
-        if self.reference is None:
-            return None
-        return (
-            self.reference.evaluate(
-                *map(self._tensor, (batch.prompts, batch.completions, batch.mask)),
-                self._padding(batch.prompt_mask),
-                self.config.temperature,
-            )[0]
-            .cpu()
-            .numpy()
-        )
+    def reference_logprobs(self, batch: Rollout):
+        """log π_ref of a batch's tokens, (B, T) NumPy."""
+        checks.require(self.reference is not None, "reference: expected one, got None")
+        texts = map(self._tensor, (batch.prompts, batch.completions, batch.mask))
+        padding, temperature = self._padding(batch.prompt_mask), self.config.temperature
+        logprobs = self.reference.evaluate(*texts, padding, temperature)[0]
+        return logprobs.cpu().numpy()
 
     @torch.no_grad()
     def _baseline(self, prompts):
@@ -106,7 +115,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         return self.models["baseline"](self._tensor(prompts)).cpu().numpy()
 
     @torch.no_grad()
-    def _values(self, batch):
+    def _values(self, batch: Rollout):
         """V(s_0) .. V(s_T) of a critic, (B, T + 1) NumPy."""
         prompts = self._tensor(batch.prompts)
         ids = [torch.cat([prompts, self._tensor(batch.completions)], 1)]
@@ -115,12 +124,12 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
             ones = torch.ones_like(self._tensor(batch.mask))
             ids.append(torch.cat([padding, ones], dim=1))
         values = self.policy(*ids)[1]
-        return values[:, prompts.shape[1] - 1 :].cpu().numpy()
+        return values[:, batch.prompts.shape[1] - 1 :].cpu().numpy()
 
     def _estimate(self, logprobs, ref):
         """The pull's KL(π‖π_ref) at each token, (B, T) NumPy."""
-        pull = self.config.algorithm.pull
-        kl = kl_estimate(pull, *map(self._tensor, (logprobs, ref)))
+        estimator = self.config.algorithm.pull.estimator
+        kl = kl_estimate(estimator, *map(self._tensor, (logprobs, ref)))
         return kl.cpu().numpy()
 
     def _tensor(self, array):
@@ -130,61 +139,52 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         """The prompts' mask as a tensor, None where nothing is padded."""
         return None if prompt_mask.all() else self._tensor(prompt_mask)
 
-    def _gradients(self, arrays, reused):
+    def _gradients(self, arrays: dict, reused: bool) -> tuple:
         """Clipped gradients, their norms before, and metrics."""
         alpha = self.config.alpha(len(self.history))
-        tensors = {name: self._tensor(a) for name, a in arrays.items()}
-        return clipped_gradients(
-            lambda: self.loss(**tensors, alpha=alpha, reused=reused),
-            self.optimizers,
-            self.config.max_grad_norm,
-        )
+        batch = {name: self._tensor(a) for name, a in arrays.items()}
+        models, norm = self.optimizers, self.config.max_grad_norm
+        return clipped_gradients(lambda: self.loss(batch, alpha, reused), models, norm)
 
-    def loss(
-        self,
-        prompts,
-        completions,
-        mask,
-        old,
-        adv,
-        alpha,
-        reused,
-        ref=None,
-        targets=None,
-        predicted=None,
-        prompt_mask=None,
-    ):
-        """The loss of a batch and its metrics; `arrays` has the shapes."""
+    def loss(self, batch: dict, alpha, reused: bool) -> tuple:
+        """The loss of a batch and its metrics.
+
+        Args:
+            batch: tensors under the names of `arrays`, which has the shapes.
+            alpha: weight of the entropy bonus.
+            reused: an older policy sampled the rows.
+        Returns: scalar; dict of metrics.
+        """
         algorithm, metrics = self.config.algorithm, {}
+        prompts, texts, mask = batch["prompts"], batch["completions"], batch["mask"]
         logprobs, entropies, values = self.policy.evaluate(
-            prompts, completions, mask, prompt_mask, self.config.temperature
+            prompts, texts, mask, batch.get("prompt_mask"), self.config.temperature
         )
+        old, adv = batch["old"], batch["adv"]
         if reused:
             ratio = importance_weights(logprobs, old, mask)
             metrics["ess"] = ratio.mean() ** 2 / (ratio**2).mean()
             adv = adv * ratio
-        loss, terms = policy_loss(
-            algorithm, logprobs, old, adv, mask, self.env.max_length, ref
-        )
+        limit, ref = self.env.max_length, batch.get("ref")
+        loss, terms = policy_loss(algorithm, logprobs, old, adv, mask, limit, ref)
         loss = loss + alpha * entropy_loss(entropies, mask)
-        metrics |= terms | {"loss": loss}
-        metrics["entropy"] = (entropies * mask).sum() / mask.sum()
-        if targets is None:
+        entropy = (entropies * mask).sum() / mask.sum()
+        metrics |= terms | {"loss": loss, "entropy": entropy}
+        if "targets" not in batch:
             return loss, metrics
-        if "baseline" in self.models:  # one value a prompt
-            values, mask = self.models["baseline"](prompts), mask[:, :1]
-            values = values[:, None]
+        # One value a token, of the policy's own critic, or b(X), one a prompt.
+        if "baseline" in self.models:
+            values, mask = self.models["baseline"](prompts)[:, None], mask[:, :1]
         record = unwrapped(algorithm.advantage)
-        error = value_term(record, values, predicted, targets, mask)
+        predicted, targets = batch["predicted"], batch["targets"]
+        error = clipped_value_loss(values, predicted, targets, mask, record.value_clip)
         # The learned baseline shares no weight with the policy: in one sum,
         # each still gets only its own gradient.
-        loss = loss + record.value_coef * error
-        return loss, metrics | {"value_loss": error}
+        return loss + record.value_coef * error, metrics | {"value_loss": error}
 
 
 class SupervisedTrainer(supervised.SupervisedTrainer):
-    """That of `core.trainers.supervised`, with what a gradient passes
-    through."""
+    """`core.trainers.supervised.SupervisedTrainer`, with its gradients."""
 
     _checkpoints = checkpoints
     _adam, _descend = staticmethod(adam), staticmethod(descend)
@@ -203,11 +203,8 @@ class SupervisedTrainer(supervised.SupervisedTrainer):
         """The loss and its metrics, without a gradient."""
         return self._loss(*batch)
 
-    def _gradients(self, *batch):
+    def _gradients(self, *batch) -> tuple:
         """Clipped gradients, their norms before, and metrics."""
-
-        def loss_of():
-            loss, metrics = self._loss(*batch)
-            return loss, {"loss": loss} | metrics
-
-        return clipped_gradients(loss_of, self.optimizers, self.config.max_grad_norm)
+        return clipped_gradients(
+            lambda: self._loss(*batch), self.optimizers, self.config.max_grad_norm
+        )

@@ -47,7 +47,7 @@ def attention(queries, keys, values, seen=None):
     return tf.nn.softmax(scores) @ values
 
 
-def behind(prefix, keys, values, seen):
+def behind(prefix: tuple, keys, values, seen):
     """A group's keys, values and what of them is seen, behind its prompt's.
 
     Args:
@@ -72,7 +72,7 @@ def behind(prefix, keys, values, seen):
     return keys, values, tf.concat([old_seen, seen], axis=-1)
 
 
-def attend_cache(prefix, own, used, qkv):
+def attend_cache(prefix: tuple, own: tuple, used, qkv):
     """Attention of one new token a row, which joins the block's cache.
 
     The G queries of a prompt read its keys in one product.
@@ -93,15 +93,13 @@ def attend_cache(prefix, own, used, qkv):
     new = tf.einsum("nhgk,nhgtk->nhgt", query, keys)
     new = tf.where(tf.range(length) <= used, new, least)
     weights = tf.nn.softmax(tf.concat([old, new], axis=-1))
-    split = old_keys.shape[2]
-    mixed = weights[..., :split] @ old_values + tf.einsum(
-        "nhgt,nhgtk->nhgk", weights[..., split:], values
-    )
+    old, new = tf.split(weights, [old_keys.shape[2], length], axis=-1)
+    mixed = old @ old_values + tf.einsum("nhgt,nhgtk->nhgk", new, values)
     mixed = tf.reshape(tf.transpose(mixed, (0, 2, 1, 3)), (rows * size, -1))
     return mixed, (keys, values)
 
 
-def split_heads(x, heads):
+def split_heads(x, heads: int):
     """(B, L, 3, D) to queries, keys, values, each (B, H, L, K)."""
     batch, length, parts, width = x.shape
     x = tf.reshape(x, (batch, length, parts, heads, width // heads))
@@ -115,12 +113,17 @@ def merge_heads(x):
     return tf.reshape(x, (batch * length, heads * width))
 
 
+def position_ids(mask):
+    """Place of each token (B, L) among those under the mask."""
+    return tf.maximum(tf.cumsum(tf.cast(mask > 0, tf.int32), axis=1) - 1, 0)
+
+
 def pack(x, index):
     """Rows `index` of x (n, ...), all where it is None."""
     return x if index is None else tf.gather(x, index)
 
 
-def unpack(x, index, n):
+def unpack(x, index, n: int):
     """(n, ...) with x in the rows `index` and zeros elsewhere."""
     if index is None:
         return x

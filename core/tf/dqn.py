@@ -12,7 +12,7 @@ from core.trainers import dqn
 
 
 class DQNTrainer(dqn.DQNTrainer):
-    """That of `core.trainers.dqn`, with what a gradient passes through."""
+    """`core.trainers.dqn.DQNTrainer`, with its gradients."""
 
     _checkpoints, _rollout = checkpoints, staticmethod(rollout)
     _adam, _descend = staticmethod(adam), staticmethod(descend)
@@ -45,4 +45,4 @@ class DQNTrainer(dqn.DQNTrainer):
         q = self.policy(inputs)[0][:, -self.env.max_length - 1 : -1]
         loss = q_loss(q, completions, targets, mask)
         best = tf.reduce_sum(tf.reduce_max(q, axis=-1) * mask)
-        return loss, {"loss": loss, "q": best / tf.reduce_sum(mask)}
+        return loss, {"q": best / tf.reduce_sum(mask)}

@@ -1,21 +1,24 @@
-"""The layers of GPT-2, under its names of the weights, and those of PyTorch
-that Keras names or shapes in another way.
+"""The layers of GPT-2, under its names of the weights, and the LSTM; and
+layers of PyTorch that Keras names or shapes in another way.
 
-M tokens, D width.
+M tokens, L length, D width.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+
+from core.settings import GPTConfig
 
 
 class Block(keras.layers.Layer):
     """One layer of GPT-2: attention, then an MLP, each added to its input."""
 
-    def __init__(self, config, dtype="float32"):
+    def __init__(self, config: GPTConfig, dtype: str = "float32"):
         super().__init__(dtype=dtype)
         width, inner = config.n_embd, config.n_inner or 4 * config.n_embd
         self.ln_1 = LayerNorm(width, config.layer_norm_epsilon, dtype)
@@ -29,7 +32,7 @@ class Block(keras.layers.Layer):
             "c_proj": Conv1D(inner, width, dtype),
         }
 
-    def call(self, x, attend):
+    def call(self, x, attend: Callable):
         """x (M, D); `attend` maps queries, keys, values (M, 3D) to (M, D)."""
         x = x + self.attn["c_proj"](attend(self.attn["c_attn"](self.ln_1(x))))
         hidden = _gelu_tanh(self.mlp["c_fc"](self.ln_2(x)))
@@ -45,7 +48,7 @@ def _gelu_tanh(x):
 class Conv1D(keras.layers.Layer):
     """GPT-2's name for a linear map whose weight is (in, out)."""
 
-    def __init__(self, inputs, outputs, dtype="float32"):
+    def __init__(self, inputs: int, outputs: int, dtype: str = "float32"):
         super().__init__(dtype=dtype)
         self.weight = self.add_weight(shape=(inputs, outputs), name="weight")
         self.bias = self.add_weight(shape=(outputs,), name="bias")
@@ -55,10 +58,17 @@ class Conv1D(keras.layers.Layer):
         return tf.matmul(x, self.weight) + self.bias
 
 
+def lstm_layer(width: int, dtype: str = "float32") -> keras.layers.LSTM:
+    """An LSTM that reads (B, L, in), with one bias that is trained."""
+    return keras.layers.LSTM(
+        width, return_sequences=True, return_state=True, dtype=dtype
+    )
+
+
 class Linear(keras.layers.Layer):
     """PyTorch's linear map: its weight is (out, in)."""
 
-    def __init__(self, inputs, outputs, dtype="float32"):
+    def __init__(self, inputs: int, outputs: int, dtype: str = "float32"):
         super().__init__(dtype=dtype)
         self.weight = self.add_weight(shape=(outputs, inputs), name="weight")
         self.bias = self.add_weight(shape=(outputs,), name="bias")
@@ -71,7 +81,7 @@ class Linear(keras.layers.Layer):
 class Embedding(keras.layers.Layer):
     """A table of vectors, one a row."""
 
-    def __init__(self, rows, width, dtype="float32"):
+    def __init__(self, rows: int, width: int, dtype: str = "float32"):
         super().__init__(dtype=dtype)
         self.weight = self.add_weight(shape=(rows, width), name="weight")
 
@@ -83,7 +93,7 @@ class Embedding(keras.layers.Layer):
 class LayerNorm(keras.layers.Layer):
     """Layer normalisation with PyTorch's names of the weights."""
 
-    def __init__(self, width, epsilon, dtype="float32"):
+    def __init__(self, width: int, epsilon: float, dtype: str = "float32"):
         super().__init__(dtype=dtype)
         self.weight = self.add_weight(shape=(width,), name="weight")
         self.bias = self.add_weight(shape=(width,), name="bias")

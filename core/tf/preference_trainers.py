@@ -8,69 +8,51 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from core.tf import preferences as losses
 from core.tf.logprobs import kl_exact
-from core.tf.preferences import (
-    bradley_terry_loss,
-    dpo_loss,
-    implicit_rewards,
-    ipo_loss,
-    process_reward_loss,
-    tdpo_loss,
-)
 from core.tf.rewards import sequence_scores, token_scores
 from core.tf.trainers import SupervisedTrainer
 from core.trainers import preferences
 
 
 class RewardModelTrainer(preferences.RewardModelTrainer, SupervisedTrainer):
-    """That of `core.trainers.preferences`, with what a gradient passes
-    through."""
+    """`core.trainers.preferences.RewardModelTrainer`, with its gradients."""
 
     def _loss(self, prompts, texts, mask, prompt_mask):
-        chosen, rejected = _pairs(
-            sequence_scores(self.model, prompts, texts, mask, self.level, prompt_mask)
+        scores = sequence_scores(
+            self.model, prompts, texts, mask, self.level, prompt_mask
         )
-        loss = bradley_terry_loss(chosen, rejected)
-        return loss, _lead(chosen, rejected)
+        chosen, rejected = tf.unstack(tf.reshape(scores, (-1, 2)), axis=1)
+        return losses.bradley_terry_loss(chosen, rejected), _lead(chosen, rejected)
 
 
 class ProcessRewardTrainer(preferences.ProcessRewardTrainer, SupervisedTrainer):
-    """That of `core.trainers.preferences`, with what a gradient passes
-    through."""
+    """`core.trainers.preferences.ProcessRewardTrainer`, with its gradients."""
 
     def _loss(self, prompts, completions, mask, prompt_mask, labels):
         scores = token_scores(self.model, prompts, completions, mask, prompt_mask)
         right = tf.cast((scores > 0) == (labels > 0.5), mask.dtype)
         share = tf.reduce_sum(right * mask) / tf.reduce_sum(mask)
-        return process_reward_loss(scores, labels, mask), {"accuracy": share}
+        return losses.process_reward_loss(scores, labels, mask), {"accuracy": share}
 
 
 class DPOTrainer(preferences.DPOTrainer, SupervisedTrainer):
-    """That of `core.trainers.preferences`, with what a gradient passes
-    through."""
+    """`core.trainers.preferences.DPOTrainer`, with its gradients."""
 
     def _loss(self, *texts):
         chosen, rejected = _pairs(_logprobs(self.model, *texts))
         ref_chosen, ref_rejected = _pairs(
             tf.stop_gradient(_logprobs(self.reference, *texts))
         )
-        loss = self._objective((chosen, rejected, ref_chosen, ref_rejected), texts)
+        rows = chosen, rejected, ref_chosen, ref_rejected
+        loss = self._objective(losses, rows, lambda: _drifts(self, *texts))
         metrics = _lead(
-            implicit_rewards(chosen, ref_chosen, self.beta),
-            implicit_rewards(rejected, ref_rejected, self.beta),
+            losses.implicit_rewards(chosen, ref_chosen, self.beta),
+            losses.implicit_rewards(rejected, ref_rejected, self.beta),
         )
         metrics["chosen"] = tf.reduce_mean(chosen - ref_chosen)
         metrics["rejected"] = tf.reduce_mean(rejected - ref_rejected)
         return loss, metrics
-
-    def _objective(self, rows, texts):
-        """The loss of log-probabilities (B,), chosen, rejected and ref."""
-        if self.loss == "dpo":
-            return dpo_loss(*rows, self.beta, self.label_smoothing)
-        if self.loss == "ipo":
-            return ipo_loss(*rows, self.beta)
-        drifts = _pairs(_drift(self.model, self.reference, *texts))
-        return tdpo_loss(*rows, *drifts, self.beta, self.alpha)
 
 
 def _logprobs(policy, prompts, texts, mask, prompt_mask):
@@ -79,12 +61,12 @@ def _logprobs(policy, prompts, texts, mask, prompt_mask):
     return tf.reduce_sum(logprobs * mask, axis=1)
 
 
-def _drift(policy, reference, prompts, texts, mask, prompt_mask):
-    """Σ_t mask KL(π_ref‖π) along texts, (2B,) nats."""
-    logits, _ = policy.score(prompts, texts, prompt_mask)
-    ref_logits, _ = reference.score(prompts, texts, prompt_mask)
+def _drifts(trainer, prompts, texts, mask, prompt_mask):
+    """Σ_t mask KL(π_ref‖π) along texts, chosen (B,) and rejected (B,) nats."""
+    logits, _ = trainer.model.score(prompts, texts, prompt_mask)
+    ref_logits, _ = trainer.reference.score(prompts, texts, prompt_mask)
     kl = kl_exact(tf.stop_gradient(ref_logits), logits)
-    return tf.reduce_sum(kl * mask, axis=1)
+    return _pairs(tf.reduce_sum(kl * mask, axis=1))
 
 
 def _pairs(rows):

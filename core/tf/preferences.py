@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from core import checks
+
 
 def bradley_terry_loss(chosen, rejected, margin=0.0):
     """Negative log-likelihood of the preferences, to train a reward model.
@@ -50,13 +52,13 @@ def process_reward_loss(scores, labels, mask):
     Source: Uesato et al. 2022, arXiv:2211.14275; Lightman et al. 2023,
         arXiv:2305.20050.
     """
-    _same_shape(scores=scores, labels=labels, mask=mask)
+    checks.same_shape(scores=scores, labels=labels, mask=mask)
     right, wrong = tf.math.log_sigmoid(scores), tf.math.log_sigmoid(-scores)
     gain = labels * right + (1 - labels) * wrong
     return -tf.reduce_sum(gain * mask) / tf.reduce_sum(mask)
 
 
-def implicit_rewards(logprobs, ref_logprobs, beta):
+def implicit_rewards(logprobs, ref_logprobs, beta: float):
     """The rewards for which a policy is the best one under a KL penalty β.
 
     β (log π - log π_ref)
@@ -74,12 +76,19 @@ def implicit_rewards(logprobs, ref_logprobs, beta):
     Source: Rafailov et al. 2023, arXiv:2305.18290, eq. 5; tokens: Rafailov
         et al. 2024, arXiv:2404.12358.
     """
-    _same_shape(logprobs=logprobs, ref_logprobs=ref_logprobs)
-    _positive_beta(beta)
+    checks.same_shape(logprobs=logprobs, ref_logprobs=ref_logprobs)
+    checks.positive(beta=beta)
     return beta * (logprobs - ref_logprobs)
 
 
-def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta, label_smoothing=0.0):
+def dpo_loss(
+    chosen,
+    rejected,
+    ref_chosen,
+    ref_rejected,
+    beta: float,
+    label_smoothing: float = 0.0,
+):
     """Direct preference optimisation: a reward model that is the policy.
 
     -(1/B) Σ_b [(1 - ε) log σ(β h) + ε log σ(-β h)],
@@ -99,17 +108,17 @@ def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta, label_smoothing=0
         Mitchell 2023, A note on DPO with noisy preferences and relationship
         to IPO (conservative DPO).
     """
-    _positive_beta(beta)
-    if not 0 <= label_smoothing < 0.5:
-        raise ValueError(
-            f"label_smoothing: expected a number in [0, 0.5), got {label_smoothing}"
-        )
+    checks.positive(beta=beta)
+    checks.require(
+        0 <= label_smoothing < 0.5,
+        f"label_smoothing: expected a number in [0, 0.5), got {label_smoothing}",
+    )
     z = beta * _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected)
     right, wrong = tf.math.log_sigmoid(z), tf.math.log_sigmoid(-z)
     return -tf.reduce_mean((1 - label_smoothing) * right + label_smoothing * wrong)
 
 
-def ipo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
+def ipo_loss(chosen, rejected, ref_chosen, ref_rejected, beta: float):
     """Identity preference optimisation: a gap with a target, not a maximum.
 
     (1/B) Σ_b (h - 1 / (2β))²,
@@ -124,17 +133,23 @@ def ipo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
         ref_chosen, ref_rejected: (B,) float, nats, constants.
         beta: > 0, per nat.
     Returns: scalar, nats².
-    Raises: ValueError where shapes differ or are not (B,), or beta is not
-        positive.
+    Raises: ValueError where shapes differ or are not (B,), or beta is not positive.
     Source: Azar et al. 2023, arXiv:2310.12036, eq. 17.
     """
-    _positive_beta(beta)
+    checks.positive(beta=beta)
     gap = _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected)
     return tf.reduce_mean((gap - 1 / (2 * beta)) ** 2)
 
 
 def tdpo_loss(
-    chosen, rejected, ref_chosen, ref_rejected, kl_chosen, kl_rejected, beta, alpha
+    chosen,
+    rejected,
+    ref_chosen,
+    ref_rejected,
+    kl_chosen,
+    kl_rejected,
+    beta: float,
+    alpha: float,
 ):
     """Token-level DPO (TDPO2): DPO that also weighs how far each text drifts.
 
@@ -157,9 +172,8 @@ def tdpo_loss(
         outside its range.
     Source: Zeng et al. 2024, arXiv:2404.11999.
     """
-    _positive_beta(beta)
-    if not alpha >= 0:
-        raise ValueError(f"alpha: expected at least 0, got {alpha}")
+    checks.positive(beta=beta)
+    checks.at_least(0, alpha=alpha)
     gap = _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected)
     _one_per_pair(chosen=chosen, kl_chosen=kl_chosen, kl_rejected=kl_rejected)
     drift = kl_rejected - tf.stop_gradient(kl_chosen)
@@ -176,20 +190,9 @@ def _log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected):
     return (chosen - ref_chosen) - (rejected - ref_rejected)
 
 
-def _positive_beta(beta):
-    if not beta > 0:
-        raise ValueError(f"beta: expected a positive number, got {beta}")
-
-
 def _one_per_pair(**tensors):
     # Token log-probabilities that nobody summed would train without an error.
-    shapes = _same_shape(**tensors)
-    if any(len(shape) != 1 for shape in shapes.values()):
-        raise ValueError(f"expected the shape (B,), got {shapes}")
-
-
-def _same_shape(**tensors):
-    shapes = {name: tuple(t.shape) for name, t in tensors.items()}
-    if len(set(shapes.values())) > 1:
-        raise ValueError(f"expected one shape, got {shapes}")
-    return shapes
+    checks.same_shape(**tensors)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    one = all(len(shape) == 1 for shape in shapes.values())
+    checks.require(one, f"expected the shape (B,), got {shapes}")

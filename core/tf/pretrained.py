@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import keras
+
 from core import hub
 from core.settings import GPTConfig
+from core.text import ByteBPETokenizer, PretrainedTokenizer
 from core.tf.checkpoints import get_weights, set_weights
 from core.tf.models import BERT, GPT
 
 
-def load(name, head=None, num_labels=None, seed=0, dtype="float32"):
+def load(
+    name: str | Path,
+    head: str | None = None,
+    num_labels: int | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> GPT | BERT:
     """A model with the weights of a directory, or of a name on the hub.
 
     GPT-2 and BERT are `core`'s own, in both frameworks; in PyTorch any other
@@ -19,14 +30,13 @@ def load(name, head=None, num_labels=None, seed=0, dtype="float32"):
         name: directory with config.json and model.safetensors, or a name on
             huggingface.co such as "gpt2".
         head: of a BERT, one of `core.settings.BERT_HEADS`; None: its own.
-        num_labels: classes of the heads "sequence" and "token"; None: its
-            own.
+        num_labels: classes of the heads "sequence" and "token"; None: its own.
         seed: of a BERT's head that is not the checkpoint's; the value head
             of a policy starts at zero where the directory has none.
         dtype: "float32" or "float64".
-    Returns: GPT, BERT or CausalLM.
-    Raises: FileNotFoundError where a file is missing; ValueError where one
-        does not fit the other.
+    Returns: GPT or BERT; in PyTorch also CausalLM.
+    Raises: FileNotFoundError where a file is missing; ValueError where one does not
+        fit the other, and in TensorFlow for any other architecture.
     """
     folder = hub.folder(name)
     config = hub.read_config(folder, head, num_labels)
@@ -36,15 +46,21 @@ def load(name, head=None, num_labels=None, seed=0, dtype="float32"):
             f" in {folder / 'config.json'}; core.pt.pretrained loads others"
         )
     hub.check_tokenizer_file(folder, config.vocab_size)
-    kind = GPT if isinstance(config, GPTConfig) else BERT
-    model = kind(config, seed, dtype)
+    if isinstance(config, GPTConfig):
+        model = GPT(config, seed, dtype)
+    else:
+        model = BERT(config, seed, dtype)
     weights = get_weights(model)
     shapes = {n: array.shape for n, array in weights.items()}
     set_weights(model, weights | hub.read_weights(folder, config, shapes))
     return model
 
 
-def save(folder, model, tokenizer=None):
+def save(
+    folder: str | Path,
+    model: keras.Model,
+    tokenizer: ByteBPETokenizer | PretrainedTokenizer | None = None,
+) -> None:
     """Write a model into a directory that `transformers` loads as well.
 
     Args:

@@ -6,16 +6,19 @@ T completion length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from core import checks
 from core.rewards import terminal
-from core.types import check_level
+from core.types import REWARD_LEVELS
 
 
-def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
+def token_loglikelihood(model: Any, prompts, completions, mask, prompt_mask=None):
     """How likely a frozen language model finds each token of a text.
 
     exp of its mean is the inverse perplexity, a coherence score in (0, 1].
@@ -26,28 +29,23 @@ def token_loglikelihood(model, prompts, completions, mask, prompt_mask=None):
         completions: NumPy (B, T) int; row i answers prompt i // (B / N).
         mask: (B, T), 1 up to and including the first EOS.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-    Returns: NumPy (B, T), log-likelihood of each token in nats, 0 where the
-        mask is 0.
+    Returns: NumPy (B, T), log-likelihood of each token in nats, 0 where the mask is 0.
     """
-    if not hasattr(model, "compiled_evaluate"):  # freed with the model
-        model.compiled_evaluate = tf.function(model.evaluate, autograph=False)
     arrays = [
         None if a is None else tf.convert_to_tensor(a)
         for a in (prompts, completions, mask, prompt_mask)
     ]
-    return model.compiled_evaluate(*arrays)[0].numpy()
+    return model.once(_evaluate)(*arrays)[0].numpy()
 
 
-def token_scores(model, prompts, completions, mask, prompt_mask=None):
+def token_scores(model: Any, prompts, completions, mask, prompt_mask=None):
     """What a reward model thinks of a text after each of its tokens.
 
-    A reward model is a policy whose value head is read as a reward.  The
-    value of the state behind token t has seen the prompt and the tokens up
-    to t, and none after it.
+    A reward model is a policy whose value head is read as a reward.  The value of the
+    state behind token t has seen the prompt and the tokens up to t, and none after it.
 
     Args:
-        model: a policy of `core.pt.models` or `core.tf.models`; the gradient
-            flows into it.
+        model: a policy of the same framework's `models`; the gradient flows into it.
         prompts: tensor (N, P) int.
         completions: tensor (B, T) int; row i answers prompt i // (B / N).
         mask: tensor (B, T); tokens where it is 0 are not scored.
@@ -60,7 +58,9 @@ def token_scores(model, prompts, completions, mask, prompt_mask=None):
     return tf.where(mask > 0, values[:, 1:], tf.zeros_like(values[:, 1:]))
 
 
-def sequence_scores(model, prompts, completions, mask, level, prompt_mask=None):
+def sequence_scores(
+    model: Any, prompts, completions, mask, level: str, prompt_mask=None
+):
     """One score a text, of its tokens' scores.
 
     Args:
@@ -72,7 +72,7 @@ def sequence_scores(model, prompts, completions, mask, level, prompt_mask=None):
     Raises: ValueError for another level.
     Source: the last token: Ouyang et al. 2022, arXiv:2203.02155.
     """
-    check_level(level)
+    checks.one_of(REWARD_LEVELS, level=level)
     scores = token_scores(model, prompts, completions, mask, prompt_mask)
     if level == "token":
         return tf.reduce_sum(scores, axis=1)
@@ -80,7 +80,7 @@ def sequence_scores(model, prompts, completions, mask, level, prompt_mask=None):
     return tf.gather(scores, last, batch_dims=1)
 
 
-def learned_reward(model, level):
+def learned_reward(model: Any, level: str) -> Callable:
     """A reward model as the reward of an environment.
 
     The environment's `targets` are its prompts, none of them padded.
@@ -93,20 +93,24 @@ def learned_reward(model, level):
         NumPy float, as `core.envs.BatchedEnvironment` asks for.
     Raises: ValueError for another level.
     """
-    check_level(level)
+    checks.one_of(REWARD_LEVELS, level=level)
 
-    if not hasattr(model, "compiled_scores"):  # freed with the model
-        model.compiled_scores = tf.function(
-            partial(token_scores, model), autograph=False
-        )
+    scores_of = model.once(_scores)
 
     def reward(completions, mask, targets):
-        scores = model.compiled_scores(
-            *map(tf.convert_to_tensor, (targets, completions, mask))
-        ).numpy()
+        texts = map(tf.convert_to_tensor, (targets, completions, mask))
+        scores = scores_of(*texts).numpy()
         if level == "token":
             return scores
         last = np.sum(mask, axis=1).astype(int) - 1
         return terminal(scores[np.arange(len(last)), last], mask)
 
     return reward
+
+
+def _evaluate(model: Any) -> Callable:
+    return tf.function(model.evaluate, autograph=False)
+
+
+def _scores(model: Any) -> Callable:
+    return tf.function(partial(token_scores, model), autograph=False)

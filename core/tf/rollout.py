@@ -1,50 +1,53 @@
 """Sampling completions, a whole batch at each step.
 
-B batch, P prompt length, T completion length, V vocabulary.
+N prompts, B completions, P prompt, T completion length, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from core.sampling import check_arguments, finished, gumbel_noise
+from core import checks, sampling
+from core.sampling import check_distribution, check_noise, check_prompts
 from core.tf.logprobs import sampling_logits
-from core.types import Rollout
 
 _SMALLEST = 32  # a batch shrinks by halves to this; each size is compiled
 
 
 def sample(
-    policy,
+    policy: Any,
     prompts,
-    max_length,
+    max_length: int,
     noise=None,
-    eos_id=None,
-    pad_id=0,
-    temperature=1.0,
-    top_k=None,
-    top_p=1.0,
-    group_size=1,
+    eos_id: int | None = None,
+    pad_id: int = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+    group_size: int = 1,
     prompt_mask=None,
-    seed=None,
+    seed: int | None = None,
 ):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
     argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so
     the same noise gives the same tokens in both frameworks.  Each prompt is
-    read once for its group.  Completions that have ended leave the batch
-    while the others go on.
+    read once for its group.  The batch shrinks while completions end; how soon a row
+    leaves it differs between the frameworks, and changes a result only where `seed`
+    draws the noise.
 
     Args:
-        policy: a policy of `core.pt.models` or `core.tf.models`.
+        policy: a policy of the same framework's `models`.
         prompts: (N, P) int, P ≥ 1, token ids in [0, V).
         max_length: T ≥ 1.
         noise: (B, T, V) float, standard Gumbel, B = N · group_size.
         eos_id: the token that ends a completion; None: all have length T.
-        pad_id: fills a row after its EOS.
+        pad_id: fills a row after its EOS; below V, as eos_id.
         temperature: > 0, of the distribution that is sampled.
         top_k, top_p: what of it is kept, as in `logprobs.sampling_logits`.
         group_size: G ≥ 1, completions of each prompt, one after the other.
@@ -57,76 +60,72 @@ def sample(
     Raises: ValueError for arguments outside these ranges.
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
-    batch = check_arguments(
-        policy,
-        prompts,
-        max_length,
-        noise,
-        temperature,
-        top_k,
-        top_p,
-        group_size,
-        prompt_mask,
-        seed,
-    )
-    if not hasattr(policy, "sampler"):  # freed with the policy
-        policy.sampler = tuple(
-            tf.function(part, jit_compile=policy._compiled, autograph=False)
-            for part in (policy.start, partial(_loop, policy))
-        )
-    start, loop = policy.sampler
+    check_prompts(policy, prompts, prompt_mask)
+    checks.at_least(1, max_length=max_length, group_size=group_size)
+    checks.token_id(policy.vocab_size, eos_id=eos_id, pad_id=pad_id)
+    check_distribution(temperature, top_k, top_p)
+    shape = len(prompts) * group_size, max_length
+    check_noise(noise, (*shape, policy.vocab_size), seed)
+    start, loop = policy.once(_compiled)
     noise = None if noise is None else tf.constant(noise, policy.dtype)
     mask = None if prompt_mask is None else tf.constant(prompt_mask)
-    seed = None if seed is None else tf.constant(seed, tf.int32)
-    fixed = eos_id, tf.constant(temperature, policy.dtype), top_k, top_p, seed
-    logits, state = start(tf.constant(prompts, tf.int64), max_length, mask, group_size)
-    rows, done = np.arange(batch), np.zeros(batch, dtype=bool)
-    completions = np.full((batch, max_length), pad_id, dtype=np.int64)
-    logprobs = np.zeros((batch, max_length), dtype=policy.dtype)
-    t = 0
+    first = None if seed is None else tf.constant(seed, tf.int32)
+    heat = tf.constant(temperature, policy.dtype)
+    loop = partial(loop, settings=(eos_id, heat, top_k, top_p, first))
+    prompts = tf.constant(prompts, tf.int64)
+    begun = start(prompts, max_length, mask, group_size)
+    texts, logprobs = _complete(policy, begun, loop, noise, shape)
+    return sampling.finished(texts, logprobs, eos_id, pad_id)
+
+
+rollout = partial(sampling.rollout, sample)
+rollout.__doc__ = sampling.rollout.__doc__
+
+
+def _complete(policy: Any, begun: tuple, loop: Callable, noise, shape: tuple) -> tuple:
+    """Tokens and their log-probabilities, (B, T); 0 in rows that have left."""
+    rows, done = np.arange(shape[0]), np.zeros(shape[0], dtype=bool)
+    completions = np.zeros(shape, dtype=np.int64)
+    logprobs, t = np.zeros(shape, dtype=policy.dtype), 0
     while True:
         here = noise
-        if noise is not None and len(rows) < batch:
+        if noise is not None and len(rows) < shape[0]:
             here = tf.gather(noise, rows)
         end, logits, state, done, *kept = loop(
-            logits, state, tf.constant(t), max_length, tf.constant(done), here, *fixed
+            begun, tf.constant(t), shape[1], tf.constant(done), here
         )
         last, done = int(end), done.numpy()
         for array, values in zip((completions, logprobs), kept):
             array[rows, t : last + 1] = values.numpy()[t : last + 1].T
-        if last == max_length - 1 or done.all():
-            break
+        if last == shape[1] - 1 or done.all():
+            return completions, logprobs
         t, size = last, len(rows)
         while size >= 2 * _SMALLEST and (~done).sum() <= size // 2:
             size //= 2
         going = np.argsort(done, kind="stable")[:size]  # some have ended
         state = policy.keep(state, tf.constant(going, tf.int32))
-        logits = tf.gather(logits, going)
+        begun = tf.gather(logits, going), state
         rows, done = rows[going], done[going]
-    return finished(completions, logprobs, eos_id, pad_id)
 
 
-def _loop(
-    policy,
-    logits,
-    state,
-    t,
-    max_length,
-    done,
-    noise,
-    eos_id,
-    temperature,
-    top_k,
-    top_p,
-    seed,
-):
+def _compiled(policy: Any) -> tuple:
+    """`start` and the loop of a policy, by XLA where it asks for that."""
+    return tuple(
+        tf.function(part, jit_compile=policy._compiled, autograph=False)
+        for part in (policy.start, partial(_loop, policy))
+    )
+
+
+def _loop(policy: Any, begun: tuple, t, length: int, done, noise, settings: tuple):
     """The compiled loop of `sample`, until the batch should shrink."""
+    logits, state = begun
+    eos_id, temperature, top_k, top_p, seed = settings
     rows, dtype = logits.shape[0], logits.dtype
     least = 0  # go on while more rows than this do
     if policy._compiled and rows >= 2 * _SMALLEST:
         least = rows // 2
     kept = [
-        tf.TensorArray(kind, size=max_length, element_shape=(rows,))
+        tf.TensorArray(kind, size=length, element_shape=(rows,))
         for kind in (tf.int64, dtype)
     ]
 
@@ -142,7 +141,7 @@ def _loop(
 
     def running(t, logits, state, done, kept):
         going = tf.reduce_sum(tf.cast(~done, tf.int32))
-        return (t < max_length - 1) & (going > least)
+        return (t < length - 1) & (going > least)
 
     def turn(t, logits, state, done, kept):
         tokens, kept = draw(t, logits, kept)
@@ -158,50 +157,6 @@ def _loop(
     # this draw is drawn again, or stands behind an EOS.
     _, kept = draw(t, logits, kept)
     return t, logits, state, done, *[array.stack() for array in kept]
-
-
-def rollout(policy, env, rows, rng=None, temperature=1.0, group_size=1, epsilon=None):
-    """Answer prompts of an environment and collect the rewards.
-
-    Args:
-        policy: a policy of `core.pt.models` or `core.tf.models`.
-        env: `core.envs.BatchedEnvironment`.
-        rows: (N,) int, which prompts; `env.sample` draws them.
-        rng: NumPy generator of the noise; None is greedy.
-        temperature: > 0.
-        group_size: G ≥ 1, completions of each prompt, one after the other.
-        epsilon: in [0, 1], the share of tokens that are drawn uniformly; the
-            others are the best ones, and `logprobs` stay those of the policy.
-            None: draws from the policy.
-    Returns: Rollout of N · G rows.
-    """
-    rows, noise = np.asarray(rows), None
-    if rng is not None:
-        shape = len(rows) * group_size, env.max_length
-        noise = gumbel_noise(rng, (*shape, env.vocab_size), epsilon)
-    prompt_mask = None if env.prompt_mask is None else env.prompt_mask[rows]
-    completions, logprobs, mask = sample(
-        policy,
-        env.prompts[rows],
-        env.max_length,
-        noise,
-        env.eos_id,
-        env.pad_id,
-        temperature,
-        group_size=group_size,
-        prompt_mask=prompt_mask,
-    )
-    rows = rows.repeat(group_size)
-    return Rollout(
-        env.prompts[rows],
-        completions,
-        mask,
-        logprobs,
-        env.rewards(completions, mask, rows),
-        env.terminated(completions, mask),
-        rows,
-        None if env.prompt_mask is None else env.prompt_mask[rows],
-    )
 
 
 def _draw(scores, noise, seed, t):

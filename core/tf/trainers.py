@@ -3,18 +3,29 @@ on given targets; what no gradient passes through is in `core.trainers`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
+from core import checks
 from core.advantages import unwrapped
 from core.tf import checkpoints
-from core.tf.losses import entropy_loss, importance_weights, token_cross_entropy
-from core.tf.objective import kl_estimate, policy_loss, value_term
+from core.tf.logprobs import kl_estimate
+from core.tf.losses import (
+    clipped_value_loss,
+    entropy_loss,
+    importance_weights,
+    token_cross_entropy,
+)
+from core.tf.objective import policy_loss
 from core.tf.rollout import rollout
 from core.trainers import policy_gradient, supervised
+from core.types import Rollout
 
 
-def adam(model):
+def adam(model: Any) -> Any:
     """Adam with ε = 1e-5 added to the root of the corrected second moment.
 
     Where ε stands differs between the frameworks' own classes, and their
@@ -32,7 +43,7 @@ class _Adam:
         self.variables = variables
         self.first = {v.path: tf.Variable(tf.zeros_like(v)) for v in variables}
         self.second = {v.path: tf.Variable(tf.zeros_like(v)) for v in variables}
-        self.iterations = tf.Variable(0, dtype=tf.int64)
+        self.iterations = tf.Variable(tf.constant(0, tf.int64))
 
     @tf.function
     def apply(self, gradients, rate):
@@ -47,14 +58,16 @@ class _Adam:
             variable.assign_sub(tf.cast(rate, first.dtype) * first / scale)
 
 
-def tensor_like(array, model):
+def tensor_like(array, model: Any):
     """NumPy to a tensor beside a model; floats and bools in its precision."""
     tensor = tf.convert_to_tensor(np.asarray(array))
     exact = tensor.dtype.is_floating or tensor.dtype.is_bool
     return tf.cast(tensor, model.dtype) if exact else tensor
 
 
-def clipped_gradients(loss_of, optimizers, max_grad_norm):
+def clipped_gradients(
+    loss_of: Callable, optimizers: dict, max_grad_norm: float
+) -> tuple:
     """The gradient of a loss for each model, scaled down to a norm.
 
     Args:
@@ -63,13 +76,14 @@ def clipped_gradients(loss_of, optimizers, max_grad_norm):
         optimizers: dict, name to Adam.
         max_grad_norm: > 0, of each model's gradient.
     Returns: dict, name to list of gradients; dict, name to norm before it was
-        scaled; the metrics.
+        scaled; "loss" and the metrics.
     """
     with tf.GradientTape() as tape:
         loss, metrics = loss_of()
     trained = {n: o.variables for n, o in optimizers.items()}
-    found, norms = tape.gradient(loss, trained), {}
-    for name, group in found.items():
+    gradients: dict = tape.gradient(loss, trained)  # type: ignore[assignment]
+    found, norms = {}, {}
+    for name, group in gradients.items():
         # A head that the loss does not reach has no gradient: zero.  An
         # embedding's is sparse and lists a token once per use: its norm
         # would be wrong.
@@ -80,10 +94,12 @@ def clipped_gradients(loss_of, optimizers, max_grad_norm):
         norms[name] = tf.linalg.global_norm(group)
         scale = tf.minimum(max_grad_norm / (norms[name] + 1e-6), 1)
         found[name] = [gradient * scale for gradient in group]
-    return found, norms, metrics
+    return found, norms, {"loss": loss} | metrics
 
 
-def descend(optimizers, gradients, rate, weight_decay=0.0):
+def descend(
+    optimizers: dict, gradients: dict, rate: float, weight_decay: float = 0.0
+) -> None:
     """One Adam step of each model.
 
     Args:
@@ -101,20 +117,16 @@ def descend(optimizers, gradients, rate, weight_decay=0.0):
 
 
 class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
-    """That of `core.trainers.policy_gradient`, with what a gradient passes
-    through."""
+    """`core.trainers.policy_gradient.PolicyGradientTrainer`, with its gradients."""
 
     _checkpoints, _rollout = checkpoints, staticmethod(rollout)
     _adam, _descend = staticmethod(adam), staticmethod(descend)
 
-    def reference_logprobs(self, batch):
-        """log π_ref of a batch's tokens, (B, T) NumPy; None without it."""
-        if self.reference is None:
-            return None
-        return self._evaluate(
-            *map(self._tensor, (batch.prompts, batch.completions, batch.mask)),
-            self._padding(batch.prompt_mask),
-        ).numpy()
+    def reference_logprobs(self, batch: Rollout):
+        """log π_ref of a batch's tokens, (B, T) NumPy."""
+        checks.require(self.reference is not None, "reference: expected one, got None")
+        texts = map(self._tensor, (batch.prompts, batch.completions, batch.mask))
+        return self._evaluate(*texts, self._padding(batch.prompt_mask)).numpy()
 
     @tf.function
     def _evaluate(self, *arrays):
@@ -125,15 +137,15 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         """b(X) of prompts, (B,) NumPy."""
         return self.models["baseline"](self._tensor(prompts)).numpy()
 
-    def _values(self, batch):
+    def _values(self, batch: Rollout):
         """V(s_0) .. V(s_T) of a critic, (B, T + 1) NumPy."""
         prompts = self._tensor(batch.prompts)
-        ids = [tf.concat([prompts, self._tensor(batch.completions)], 1)]
+        ids: list = [tf.concat([prompts, self._tensor(batch.completions)], 1)]
         padding = self._padding(batch.prompt_mask)
         if padding is not None:
             ones = tf.ones_like(self._tensor(batch.mask))
             ids.append(tf.concat([padding, ones], axis=1))
-        return self._read(*ids)[:, prompts.shape[1] - 1 :].numpy()
+        return self._read(*ids)[:, batch.prompts.shape[1] - 1 :].numpy()
 
     @tf.function
     def _read(self, *ids):
@@ -141,8 +153,8 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
 
     def _estimate(self, logprobs, ref):
         """The pull's KL(π‖π_ref) at each token, (B, T) NumPy."""
-        pull = self.config.algorithm.pull
-        kl = kl_estimate(pull, *map(self._tensor, (logprobs, ref)))
+        estimator = self.config.algorithm.pull.estimator
+        kl = kl_estimate(estimator, *map(self._tensor, (logprobs, ref)))
         return kl.numpy()
 
     def _tensor(self, array):
@@ -152,66 +164,56 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         """The prompts' mask as a tensor, None where nothing is padded."""
         return None if prompt_mask.all() else self._tensor(prompt_mask)
 
-    def _gradients(self, arrays, reused):
+    def _gradients(self, arrays: dict, reused: bool) -> tuple:
         """Clipped gradients, their norms before, and metrics."""
         alpha = float(self.config.alpha(len(self.history)))
-        tensors = {name: self._tensor(a) for name, a in arrays.items()}
-        return self._compiled(tensors, self._tensor(alpha), reused)
+        batch = {name: self._tensor(a) for name, a in arrays.items()}
+        return self._compiled(batch, self._tensor(alpha), reused)
 
     @tf.function(autograph=False)  # which cannot read `match`
-    def _compiled(self, tensors, alpha, reused):
-        return clipped_gradients(
-            lambda: self.loss(**tensors, alpha=alpha, reused=reused),
-            self.optimizers,
-            self.config.max_grad_norm,
-        )
+    def _compiled(self, batch: dict, alpha, reused: bool) -> tuple:
+        models, norm = self.optimizers, self.config.max_grad_norm
+        return clipped_gradients(lambda: self.loss(batch, alpha, reused), models, norm)
 
-    def loss(
-        self,
-        prompts,
-        completions,
-        mask,
-        old,
-        adv,
-        alpha,
-        reused,
-        ref=None,
-        targets=None,
-        predicted=None,
-        prompt_mask=None,
-    ):
-        """The loss of a batch and its metrics; `arrays` has the shapes."""
+    def loss(self, batch: dict, alpha, reused: bool) -> tuple:
+        """The loss of a batch and its metrics.
+
+        Args:
+            batch: tensors under the names of `arrays`, which has the shapes.
+            alpha: weight of the entropy bonus.
+            reused: an older policy sampled the rows.
+        Returns: scalar; dict of metrics.
+        """
         algorithm, metrics = self.config.algorithm, {}
+        prompts, texts, mask = batch["prompts"], batch["completions"], batch["mask"]
         logprobs, entropies, values = self.policy.evaluate(
-            prompts, completions, mask, prompt_mask, self.config.temperature
+            prompts, texts, mask, batch.get("prompt_mask"), self.config.temperature
         )
+        old, adv = batch["old"], batch["adv"]
         if reused:
             ratio = importance_weights(logprobs, old, mask)
-            mean = tf.reduce_mean
-            metrics["ess"] = mean(ratio) ** 2 / mean(ratio**2)
+            metrics["ess"] = tf.reduce_mean(ratio) ** 2 / tf.reduce_mean(ratio**2)
             adv = adv * ratio
-        loss, terms = policy_loss(
-            algorithm, logprobs, old, adv, mask, self.env.max_length, ref
-        )
+        limit, ref = self.env.max_length, batch.get("ref")
+        loss, terms = policy_loss(algorithm, logprobs, old, adv, mask, limit, ref)
         loss = loss + alpha * entropy_loss(entropies, mask)
-        metrics |= terms | {"loss": loss}
-        metrics["entropy"] = tf.reduce_sum(entropies * mask) / tf.reduce_sum(mask)
-        if targets is None:
+        entropy = tf.reduce_sum(entropies * mask) / tf.reduce_sum(mask)
+        metrics |= terms | {"loss": loss, "entropy": entropy}
+        if "targets" not in batch:
             return loss, metrics
-        if "baseline" in self.models:  # one value a prompt
-            values, mask = self.models["baseline"](prompts), mask[:, :1]
-            values = values[:, None]
+        # One value a token, of the policy's own critic, or b(X), one a prompt.
+        if "baseline" in self.models:
+            values, mask = self.models["baseline"](prompts)[:, None], mask[:, :1]
         record = unwrapped(algorithm.advantage)
-        error = value_term(record, values, predicted, targets, mask)
+        predicted, targets = batch["predicted"], batch["targets"]
+        error = clipped_value_loss(values, predicted, targets, mask, record.value_clip)
         # The learned baseline shares no weight with the policy: in one sum,
         # each still gets only its own gradient.
-        loss = loss + record.value_coef * error
-        return loss, metrics | {"value_loss": error}
+        return loss + record.value_coef * error, metrics | {"value_loss": error}
 
 
 class SupervisedTrainer(supervised.SupervisedTrainer):
-    """That of `core.trainers.supervised`, with what a gradient passes
-    through."""
+    """`core.trainers.supervised.SupervisedTrainer`, with its gradients."""
 
     _checkpoints = checkpoints
     _adam, _descend = staticmethod(adam), staticmethod(descend)
@@ -231,11 +233,8 @@ class SupervisedTrainer(supervised.SupervisedTrainer):
         return self._loss(*batch)
 
     @tf.function
-    def _gradients(self, *batch):
+    def _gradients(self, *batch) -> tuple:
         """Clipped gradients, their norms before, and metrics."""
-
-        def loss_of():
-            loss, metrics = self._loss(*batch)
-            return loss, {"loss": loss} | metrics
-
-        return clipped_gradients(loss_of, self.optimizers, self.config.max_grad_norm)
+        return clipped_gradients(
+            lambda: self._loss(*batch), self.optimizers, self.config.max_grad_norm
+        )

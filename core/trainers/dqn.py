@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from core.checks import require
+from core.envs import BatchedEnvironment
 from core.returns import state_values, td_targets
+from core.settings import DQNConfig
 from core.trainers.loop import (
     SamplingTrainer,
     check_finite,
@@ -12,6 +17,7 @@ from core.trainers.loop import (
     means,
     sampled,
 )
+from core.types import Rollout
 
 
 class DQNTrainer(SamplingTrainer):
@@ -46,30 +52,28 @@ class DQNTrainer(SamplingTrainer):
         arXiv:1509.06461; Haarnoja et al. 2017, arXiv:1702.08165.
     """
 
-    def __init__(self, policy, target, env, config):
+    _values: Any
+
+    def __init__(
+        self, policy: Any, target: Any, env: BatchedEnvironment, config: DQNConfig
+    ) -> None:
         check_vocabulary(env, policy=policy, target=target)
-        if target is policy:
-            raise ValueError("target: expected another model than policy")
+        require(target is not policy, "target: expected another model than policy")
         self.policy, self.target = policy, target
-        super().__init__(
-            env,
-            config,
-            {"policy": policy, "target": target},
-            {"policy": self._adam(policy)},
-        )
+        models = {"policy": policy, "target": target}
+        super().__init__(env, config, models, {"policy": self._adam(policy)})
         self._copy()
 
-    def step(self):
+    def step(self) -> dict:
         """One step: sample, keep, update.  Returns its metrics."""
         config = self.config
         rows = self.env.sample(config.batch_size, self.rng)
-        self.batch = batch = self._rollout(
-            self.policy,
-            self.env,
-            rows,
-            self.rng,
+        temperature, epsilon = (
             config.alpha or 1.0,
-            epsilon=config.exploration(len(self.history)),
+            config.exploration(len(self.history)),
+        )
+        self.batch = batch = self._rollout(
+            self.policy, self.env, rows, self.rng, temperature, epsilon=epsilon
         )
         self.buffer.add(batch)
         updates = [
@@ -81,7 +85,7 @@ class DQNTrainer(SamplingTrainer):
         self.history.append(metrics)
         return metrics
 
-    def update(self, batch):
+    def update(self, batch: Rollout) -> dict:
         """One gradient step on the texts of a Rollout; its metrics."""
         self.updating = batch
         step = len(self.history)
@@ -97,28 +101,25 @@ class DQNTrainer(SamplingTrainer):
             self._copy()
         return metrics
 
-    def targets(self, batch):
+    def targets(self, batch: Rollout):
         """r_t + γ V(s_{t+1}) of a batch's tokens, (B, T)."""
         inputs, config = self._inputs(batch), self.config
         chooser = None
         if config.double:
             chooser = self._values(self.policy, inputs)[:, 1:]
         after = self._values(self.target, inputs)[:, 1:]
+        values = state_values(after, config.alpha, chooser)
         return td_targets(
-            batch.rewards,
-            state_values(after, config.alpha, chooser),
-            batch.mask,
-            config.gamma,
-            batch.terminated,
+            batch.rewards, values, batch.mask, config.gamma, batch.terminated
         )
 
-    def _inputs(self, batch):
+    def _inputs(self, batch: Rollout):
         """Prompts and completions, (B, P + T)."""
-        if not batch.prompt_mask.all():
-            raise ValueError("prompts: expected prompts without padding")
+        whole = batch.prompt_mask.all()
+        require(whole, "prompts: expected prompts without padding")
         return np.concatenate([batch.prompts, batch.completions], axis=1)
 
-    def _copy(self):
+    def _copy(self) -> None:
         """The policy's weights into the target network."""
         arrays = self._checkpoints.get_weights(self.policy)
         self._checkpoints.set_weights(self.target, arrays)

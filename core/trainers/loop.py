@@ -6,21 +6,25 @@ written by the functions of `core.pt.checkpoints` or `core.tf.checkpoints`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from core import weights
+from core import checks, weights
 from core.buffer import ExperienceBuffer
+from core.envs import BatchedEnvironment
 from core.types import Rollout
 
 
 class Trainer:
     """Can be stopped and resumed; a subclass says what a step is.
 
-    A framework's half sets `_checkpoints`, its module of checkpoints.
+    A framework's half sets `_checkpoints`, its module of checkpoints, and what needs
+    gradients: `_adam`, `_descend`, `_gradients`.
 
     Args:
         config: settings with `steps` and `as_dict()`.
@@ -30,13 +34,25 @@ class Trainer:
         history: list of dicts, one a step.
     """
 
-    _checkpoints = None
+    _checkpoints: Any
+    _adam: Any
+    _descend: Any
+    _gradients: Any
 
-    def __init__(self, config, models, optimizers):
+    def __init__(self, config: Any, models: dict, optimizers: dict) -> None:
         self.config, self.models = config, models
-        self.optimizers, self.history = optimizers, []
+        self.optimizers = optimizers
+        self.history: list[dict] = []
 
-    def _loop(self, turns, total, shown, progress, path, every):
+    def _loop(
+        self,
+        turns: Iterable,
+        total: int,
+        shown: str,
+        progress: bool,
+        path: str | Path | None,
+        every: int,
+    ) -> list[dict]:
         """Take `_take(turn)` for each turn; see `train` of the subclasses.
 
         Args:
@@ -45,8 +61,7 @@ class Trainer:
             shown: the metric beside the bar.
         Returns: the history.
         """
-        if every < 1:
-            raise ValueError(f"every: expected at least 1, got {every}")
+        checks.at_least(1, every=every)
         if path is not None:
             weights.check_folder(path)  # now, not after the work
         with tqdm(total=total, disable=not progress) as bar:
@@ -65,7 +80,7 @@ class Trainer:
             self.save(path)
         return self.history
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write all that a resumed training needs, whole or not at all."""
         arrays, state = self._state()
         weights.write(
@@ -74,7 +89,7 @@ class Trainer:
             {**self._identity(), "history": self.history, **state},
         )
 
-    def load(self, path):
+    def load(self, path: str | Path) -> None:
         """Resume from `save`: the next step is the one that would follow.
 
         Raises: FileNotFoundError; ValueError where the file is truncated, or
@@ -83,11 +98,11 @@ class Trainer:
         """
         arrays, kept = weights.read(path)
         for name, value in self._identity().items():
-            if kept.get(name) != value:
-                raise ValueError(
-                    f"{name}: expected that of the checkpoint, "
-                    f"{kept.get(name)}, got {value}"
-                )
+            checks.require(
+                kept.get(name) == value,
+                f"{name}: expected that of the checkpoint, {kept.get(name)}, "
+                f"got {value}",
+            )
         own = {name: array.shape for name, array in self._arrays().items()}
         extra = {name for name in arrays if name.startswith("buffer.")}
         weights.check_names({n: a for n, a in arrays.items() if n not in extra}, own)
@@ -101,30 +116,34 @@ class Trainer:
                 )
         self.history = kept["history"]
 
-    def _identity(self):
-        """What a checkpoint of another training would differ in."""
+    def _identity(self) -> dict:
+        """What must be equal in a checkpoint that this training resumes."""
         return {"config": self._settings()}
 
-    def _settings(self):
+    def _take(self, turn: Any) -> dict:
+        """One step; its metrics."""
+        raise NotImplementedError
+
+    def _settings(self) -> dict:
         """The settings of the training as a dict."""
         return self.config.as_dict()
 
-    def _state(self):
+    def _state(self) -> tuple[dict, dict]:
         """Further arrays and entries of a checkpoint."""
         return {}, {}
 
-    def _resume(self, arrays, kept):
+    def _resume(self, arrays: dict, kept: dict) -> None:
         """Take back what `_state` wrote."""
 
-    def _updates(self, kept):
+    def _updates(self, kept: dict) -> int:
         """How many gradient steps a checkpoint's optimizers have taken."""
         return len(kept["history"])
 
-    def _failed(self, turn):
+    def _failed(self, turn: Any) -> Any:
         """The batch of the step that failed."""
         return turn
 
-    def _arrays(self):
+    def _arrays(self) -> dict:
         """Weights and moments of all models by name."""
         arrays, files = {}, self._checkpoints
         for name, model in self.models.items():
@@ -151,17 +170,29 @@ class SamplingTrainer(Trainer):
         updating: that of the last update, which may come from the buffer.
     """
 
-    _rollout = None
+    _rollout: Any
 
-    def __init__(self, env, config, models, optimizers):
+    def __init__(
+        self, env: BatchedEnvironment, config: Any, models: dict, optimizers: dict
+    ) -> None:
         super().__init__(config, models, optimizers)
         self.env, self.rng = env, np.random.default_rng(config.seed)
-        self.buffer = None
+        self.buffer: Any = None
         if config.buffer_batches:
             self.buffer = ExperienceBuffer(config.buffer_batches)
         self.updates, self.batch, self.updating = 0, None, None
 
-    def train(self, steps=None, progress=True, path=None, every=50):
+    def step(self) -> dict:
+        """One step; its metrics."""
+        raise NotImplementedError
+
+    def train(
+        self,
+        steps: int | None = None,
+        progress: bool = True,
+        path: str | Path | None = None,
+        every: int = 50,
+    ) -> list[dict]:
         """Take steps until `config.steps`, or `steps` more.
 
         Args:
@@ -169,37 +200,36 @@ class SamplingTrainer(Trainer):
             progress: show a bar.
             path: where to save every `every` steps and at the end.
         Returns: the history.
-        Raises: FloatingPointError at a loss or gradient that is not finite.
-            The weights are those before it, the batch is in `updating` and,
-            with a path, in the file "<path>.failed"; the last checkpoint
-            stays.
+        Raises: FloatingPointError at a loss or gradient that is not finite. The weights
+            are those before it, the batch is in `updating` and, with a path, in the
+            file "<path>.failed"; the last checkpoint stays.
         """
-        if steps is None:
-            steps = max(self.config.steps - len(self.history), 0)
-        return self._loop(range(steps), steps, "return", progress, path, every)
+        left = max(self.config.steps - len(self.history), 0)
+        count = left if steps is None else steps
+        return self._loop(range(count), count, "return", progress, path, every)
 
-    def _take(self, turn):
+    def _take(self, turn: Any) -> dict:
         return self.step()
 
-    def _failed(self, turn):
+    def _failed(self, turn: Any) -> Any:
         return self.updating
 
-    def _identity(self):
+    def _identity(self) -> dict:
         env = self.env  # N, P, T, V
         task = [*env.prompts.shape, env.max_length, env.vocab_size]
         return super()._identity() | {"task": task}
 
-    def _state(self):
+    def _state(self) -> tuple[dict, dict]:
         arrays, batches = {}, self.buffer.rollouts if self.buffer else ()
         for i, batch in enumerate(batches):
-            arrays |= prefixed(f"buffer.{i}.", vars(batch))
+            arrays |= prefixed(f"buffer.{i}.", dict(vars(batch)))
         return arrays, {
             "updates": self.updates,
             "rng": self.rng.bit_generator.state,
             "buffer": len(batches),
         }
 
-    def _resume(self, arrays, kept):
+    def _resume(self, arrays: dict, kept: dict) -> None:
         batches = [
             Rollout(**under(f"buffer.{i}.", arrays)) for i in range(kept["buffer"])
         ]
@@ -209,21 +239,21 @@ class SamplingTrainer(Trainer):
             self.buffer.rollouts.clear()
             self.buffer.rollouts.extend(batches)
 
-    def _updates(self, kept):
+    def _updates(self, kept: dict) -> int:
         return kept["updates"]
 
 
-def check_vocabulary(env, **models):
+def check_vocabulary(env: BatchedEnvironment, **models: Any) -> None:
     """ValueError unless each model has the environment's tokens."""
     for name, model in models.items():
-        if model is not None and model.vocab_size != env.vocab_size:
-            raise ValueError(
-                f"{name}: expected the environment's {env.vocab_size} "
-                f"tokens, got {model.vocab_size}"
-            )
+        checks.require(
+            model is None or model.vocab_size == env.vocab_size,
+            f"{name}: expected the environment's {env.vocab_size} tokens, "
+            f"got {getattr(model, 'vocab_size', None)}",
+        )
 
 
-def check_finite(step, metrics):
+def check_finite(step: int, metrics: dict) -> None:
     """FloatingPointError unless loss and gradients are finite numbers."""
     if not all(map(math.isfinite, metrics.values())):
         raise FloatingPointError(
@@ -231,7 +261,7 @@ def check_finite(step, metrics):
         )
 
 
-def sampled(batch):
+def sampled(batch: Rollout) -> dict:
     """Mean return and length of a Rollout, for a step's metrics."""
     return {
         "return": float(batch.rewards.sum(axis=1).mean()),
@@ -239,7 +269,7 @@ def sampled(batch):
     }
 
 
-def means(updates):
+def means(updates: list[dict]) -> dict:
     """The mean of each metric over dicts of the same names."""
     return {
         name: np.mean([update[name] for update in updates]).item()
@@ -247,7 +277,9 @@ def means(updates):
     }
 
 
-def keep_failed(path, step, batch, error):
+def keep_failed(
+    path: str | Path | None, step: int, batch: Any, error: Exception
+) -> None:
     """Write the batch of a step that failed to "<path>.failed", and say so.
 
     It is a safetensors file; `safetensors.numpy.load_file` reads what is not
@@ -266,7 +298,7 @@ def keep_failed(path, step, batch, error):
         error.add_note(f"the batch is kept in {failed}")
 
 
-def flattened(batch, name="batch"):
+def flattened(batch: Any, name: str = "batch") -> dict:
     """The arrays of nested tuples by name: batch.0, batch.1.0, ..."""
     if not isinstance(batch, (tuple, list)):
         return {} if batch is None else {name: np.asarray(batch)}
@@ -274,12 +306,12 @@ def flattened(batch, name="batch"):
     return {key: array for part in parts for key, array in part.items()}
 
 
-def prefixed(prefix, arrays):
+def prefixed(prefix: str, arrays: dict) -> dict:
     """The same dict with the prefix before each name."""
     return {prefix + name: array for name, array in arrays.items()}
 
 
-def under(prefix, arrays):
+def under(prefix: str, arrays: dict) -> dict:
     """What `prefixed` put under a prefix, without it."""
     return {
         name.removeprefix(prefix): array

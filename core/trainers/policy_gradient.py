@@ -4,12 +4,17 @@ samples, what their advantages are, and which rows each update reads.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from core.algorithms import Plain
+from core.algorithms import Ratio
+from core.checks import require
+from core.envs import BatchedEnvironment
 from core.returns import discounted_returns, informative_groups
+from core.settings import PolicyGradientConfig
 from core.trainers.loop import (
     SamplingTrainer,
     check_finite,
@@ -23,10 +28,9 @@ from core.types import Rollout
 class PolicyGradientTrainer(SamplingTrainer):
     """REINFORCE and its relatives, as `config.algorithm` says.
 
-    One step samples a batch, computes its advantages once and takes gradient
-    steps on it: one, or with a ratio `config.epochs` times
-    `config.minibatches`.  With `config.resample`, groups whose returns are
-    equal are drawn again first.
+    One step samples a batch, computes its advantages once and takes gradient steps on
+    it: one, or with a ratio `config.epochs` times `config.minibatches`.  With
+    `config.resample`, groups whose returns are equal are drawn again first.
 
     With `config.reuse`, further steps on batches from the experience buffer
     follow.  There `importance_weights` weigh the policy gradient; the entropy
@@ -37,41 +41,46 @@ class PolicyGradientTrainer(SamplingTrainer):
         env: `core.envs.BatchedEnvironment`.
         config: `core.settings.PolicyGradientConfig`.
         baseline_network: b(X), for the advantage `Learned`.
-        reference: the frozen policy π_ref, for a pull; a checkpoint does not
-            hold it.
+        reference: the frozen policy π_ref, for a pull; a checkpoint does not hold it.
     Attributes:
-        history: list of dicts, one a step: "step", "return" (mean sum of
-            rewards without KL), "length" (tokens), "entropy" (nats/token),
-            "loss" (policy, KL and entropy terms), "grad_norm" (before
-            clipping), with a reference "kl" (its estimate, nats/token),
-            "value_loss" where values are learned, with a ratio "clipped",
-            the share of tokens whose ratio lies beyond the clip, with
-            groups "informative", the share whose returns differ (before
-            others take their place), and with reuse "ess", the effective
-            share of a reused batch, (Σw)² / (B Σw²).  Of several gradient
-            steps the mean.
+        history: list of dicts, one a step: "step", "return" (mean sum of rewards
+            without KL), "length" (tokens), "entropy" (nats/token), "loss" (policy, KL
+            and entropy terms), "grad_norm" (before clipping), with a reference "kl"
+            (its estimate, nats/token), "value_loss" where values are learned, with a
+            ratio "clipped", the share of tokens whose ratio lies beyond the clip, with
+            groups "informative", the share whose returns differ (before others take
+            their place), and with reuse "ess", the effective share of a reused batch,
+            (Σw)² / (B Σw²).  Of several gradient steps the mean.
         updates: how many gradient steps were taken.
         batch: the last Rollout of new texts, None before the first.
         updating: that of the last update, which may come from the buffer.
     """
 
-    def __init__(self, policy, env, config, baseline_network=None, reference=None):
-        algorithm = config.algorithm
-        if (algorithm.advantage.predicts == "baseline") != (
-            baseline_network is not None
-        ):
-            raise ValueError(
-                "baseline_network: expected with the advantage Learned and "
-                f"only with it, got {algorithm.advantage}"
-            )
-        if (algorithm.pull is None) != (reference is None):
-            raise ValueError(
-                "reference: expected with a pull and only with it, "
-                f"got {algorithm.pull}"
-            )
+    reference_logprobs: Any
+    _baseline: Any
+    _values: Any
+    _estimate: Any
+
+    def __init__(
+        self,
+        policy: Any,
+        env: BatchedEnvironment,
+        config: PolicyGradientConfig,
+        baseline_network: Any = None,
+        reference: Any = None,
+    ) -> None:
+        advantage, pull = config.algorithm.advantage, config.algorithm.pull
+        require(
+            (advantage.predicts == "baseline") == (baseline_network is not None),
+            "baseline_network: expected with the advantage Learned and only with "
+            f"it, got {advantage}",
+        )
+        require(
+            (pull is None) == (reference is None),
+            f"reference: expected with a pull and only with it, got {pull}",
+        )
         check_vocabulary(env, policy=policy, reference=reference)
-        if reference is policy:
-            raise ValueError("reference: expected a copy, got the policy")
+        require(reference is not policy, "reference: expected a copy, got the policy")
         self.policy, self.reference = policy, reference
         models = {"policy": policy}
         if baseline_network is not None:
@@ -79,7 +88,7 @@ class PolicyGradientTrainer(SamplingTrainer):
         optimizers = {name: self._adam(m) for name, m in models.items()}
         super().__init__(env, config, models, optimizers)
 
-    def step(self):
+    def step(self) -> dict:
         """One step: sample, update, reuse.  Returns its metrics."""
         config = self.config
         self.batch = batch = self.draw()
@@ -90,14 +99,20 @@ class PolicyGradientTrainer(SamplingTrainer):
             self.batch = batch = self.refill(batch)
         metrics |= self.update(batch)
         if self.buffer is not None:
-            for _ in range(config.reuse if len(self.buffer) else 0):
-                old = self.buffer.sample(config.batch_size, self.rng)
-                metrics["ess"] = self.update(old, reused=True)["ess"]
+            metrics |= self._reuse()
             self.buffer.add(batch)
         self.history.append(metrics)
         return metrics
 
-    def draw(self):
+    def _reuse(self) -> dict:
+        """Steps on batches from the buffer; the last one's "ess"."""
+        metrics = {}
+        for _ in range(self.config.reuse if len(self.buffer) else 0):
+            old = self.buffer.sample(self.config.batch_size, self.rng)
+            metrics = {"ess": self.update(old, reused=True)["ess"]}
+        return metrics
+
+    def draw(self) -> Rollout:
         """A Rollout: completions of prompts drawn at random."""
         config = self.config
         rows = self.env.sample(config.batch_size // config.group_size, self.rng)
@@ -105,13 +120,13 @@ class PolicyGradientTrainer(SamplingTrainer):
             self.policy, self.env, rows, self.rng, config.temperature, config.group_size
         )
 
-    def informative(self, batch):
+    def informative(self, batch: Rollout):
         """Which rows belong to a group whose returns differ, (B,) bool."""
         config = self.config
         scores = discounted_returns(batch.rewards, batch.mask, config.gamma)
         return informative_groups(scores[:, 0], config.group_size)
 
-    def refill(self, batch):
+    def refill(self, batch: Rollout) -> Rollout:
         """Groups of equal returns make room for new ones that differ."""
         if self.informative(batch).all():
             return batch
@@ -119,30 +134,27 @@ class PolicyGradientTrainer(SamplingTrainer):
         order = np.argsort(~self.informative(pool), kind="stable")
         return pool.take(order[: len(batch)])
 
-    def update(self, batch, reused=False):
+    def update(self, batch: Rollout, reused: bool = False) -> dict:
         """The gradient steps on a batch; returns the means of their metrics.
 
         Args:
             batch: Rollout.
-            reused: an older policy sampled the rows: weigh their policy
-                gradient.
+            reused: an older policy sampled the rows: weigh their policy gradient.
         Raises: ValueError for `reused` with a ratio, which is such a weight
             already; FloatingPointError at a loss or gradient that is not
             finite (the weights are then as they were).
         """
         surrogate = self.config.algorithm.surrogate
-        if reused and not isinstance(surrogate, Plain):
-            raise ValueError(f"reused: expected False with a ratio, got {surrogate}")
+        fits = not reused or not isinstance(surrogate, Ratio)
+        require(fits, f"reused: expected False with a ratio, got {surrogate}")
         self.updating = batch
-        arrays = self.arrays(batch)
-        return means(
-            [
-                self._update({n: a[rows] for n, a in arrays.items()}, reused)
-                for rows in self._minibatches(len(batch))
-            ]
-        )
+        arrays, updates = self.arrays(batch), []
+        for rows in self._minibatches(len(batch)):
+            part = {name: array[rows] for name, array in arrays.items()}
+            updates.append(self._update(part, reused))
+        return means(updates)
 
-    def _update(self, arrays, reused):
+    def _update(self, arrays: dict, reused: bool) -> dict:
         """One gradient step; its metrics."""
         step = len(self.history)
         gradients, norms, metrics = self._gradients(arrays, reused)
@@ -153,36 +165,33 @@ class PolicyGradientTrainer(SamplingTrainer):
         self.updates += 1
         return metrics
 
-    def arrays(self, batch):
+    def arrays(self, batch: Rollout) -> dict:
         """What the loss of a batch reads, by name: NumPy, rows first.
 
-        prompts (B, P), completions, mask, old (log-probabilities when
-        sampled), adv (B, T); with a reference ref (B, T), its
-        log-probabilities; with padded prompts prompt_mask (B, P); where
-        values are learned targets and predicted, (B, T) of a critic, (B, 1)
-        of a baseline network.
+        prompts (B, P), completions, mask, old (log-probabilities when sampled), adv (B,
+        T); with a reference ref (B, T), its log-probabilities; with padded prompts
+        prompt_mask (B, P); where values are learned targets and predicted, (B, T) of a
+        critic, (B, 1) of a baseline network.
         """
-        ref, predicted = self.reference_logprobs(batch), self.predict(batch)
-        advantage = self.config.algorithm.advantage
-        adv, targets = advantage(self._shaped(batch, ref), self.config.gamma, predicted)
-        arrays = {
-            "prompts": batch.prompts,
-            "completions": batch.completions,
-            "mask": batch.mask,
-            "old": batch.logprobs,
-            "adv": adv,
-        }
-        if ref is not None:
-            arrays["ref"] = ref
+        algorithm = self.config.algorithm
+        arrays = {"prompts": batch.prompts, "completions": batch.completions}
+        arrays |= {"mask": batch.mask, "old": batch.logprobs}
         if not batch.prompt_mask.all():
             arrays["prompt_mask"] = batch.prompt_mask
-        if advantage.predicts == "values":
-            arrays |= {"targets": targets, "predicted": predicted[:, :-1]}
-        elif advantage.predicts == "baseline":
-            arrays |= {"targets": targets[:, None], "predicted": predicted[:, None]}
-        return arrays
+        if algorithm.pull is not None:
+            arrays["ref"] = self.reference_logprobs(batch)
+            if algorithm.pull.where == "reward":
+                batch = self._shaped(batch, arrays["ref"])
+        predicted: Any = self.predict(batch) if algorithm.advantage.predicts else None
+        adv, targets = algorithm.advantage(batch, self.config.gamma, predicted)
+        if targets is not None:
+            # A critic has a value after the last token, too; b(X) is one a row.
+            one = targets.ndim == 1
+            arrays["targets"] = targets[:, None] if one else targets
+            arrays["predicted"] = predicted[:, None] if one else predicted[:, :-1]
+        return arrays | {"adv": adv}
 
-    def predict(self, batch):
+    def predict(self, batch: Rollout) -> Any:
         """What the advantage asks for (`predicts`), NumPy; or None."""
         match self.config.algorithm.advantage.predicts:
             case "baseline":
@@ -191,19 +200,15 @@ class PolicyGradientTrainer(SamplingTrainer):
                 return self._values(batch)
             case "greedy":
                 best = self._rollout(self.policy, self.env, batch.rows)
-                return discounted_returns(best.rewards, best.mask, self.config.gamma)[
-                    :, 0
-                ]
+                gamma = self.config.gamma
+                return discounted_returns(best.rewards, best.mask, gamma)[:, 0]
 
-    def _shaped(self, batch, ref):
-        """The batch, with rewards less the KL where that stands there."""
-        pull = self.config.algorithm.pull
-        if pull is None or pull.where == "loss":
-            return batch
-        kl = pull.coef * self._estimate(batch.logprobs, ref)
+    def _shaped(self, batch: Rollout, ref) -> Rollout:
+        """The batch, with the KL to the reference taken off its rewards."""
+        kl = self.config.algorithm.pull.coef * self._estimate(batch.logprobs, ref)
         return replace(batch, rewards=batch.rewards - kl * batch.mask)
 
-    def _minibatches(self, size):
+    def _minibatches(self, size: int) -> Iterator:
         """The rows of each gradient step."""
         config = self.config
         for _ in range(config.epochs):

@@ -7,11 +7,16 @@ B pairs or completions, P prompt length, T completion length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from core import checks
 from core.sampling import check_prompt_mask
+from core.settings import SupervisedConfig
 from core.trainers.supervised import SupervisedTrainer
-from core.types import Preferences, check_level
+from core.types import REWARD_LEVELS, Preferences
 
 DPO_LOSSES = ("dpo", "ipo", "tdpo")
 
@@ -24,19 +29,18 @@ class PreferenceTrainer(SupervisedTrainer):
         config: `core.settings.SupervisedConfig`.
     """
 
-    def step(self, pairs):
+    def step(self, pairs: Preferences) -> dict:
         """One step on a batch; returns its metrics.
 
         Args:
-            pairs: `core.types.Preferences`; `train` takes an iterable of
-                them.
+            pairs: `core.types.Preferences`; `train` takes an iterable of them.
         Raises: ValueError for ids outside the vocabulary, or no pair;
             FloatingPointError where a gradient is not finite (the weights
             are then as they were).
         """
         return self._step(*self._batch(pairs))
 
-    def evaluate(self, pairs):
+    def evaluate(self, pairs: Preferences) -> dict:
         """The metrics of pairs that are not trained on, as a dict.
 
         Raises: ValueError as `step`.
@@ -45,19 +49,19 @@ class PreferenceTrainer(SupervisedTrainer):
         metrics = {"loss": loss} | metrics
         return {name: float(value) for name, value in metrics.items()}
 
-    def _take(self, turn):
+    def _take(self, turn: Any) -> dict:
         return self.step(turn)
 
-    def _batch(self, pairs):
+    def _batch(self, pairs: Preferences) -> tuple:
         """Tensors: prompts (B, P), texts and mask (2B, T), prompt mask.
 
         The chosen and the rejected text are a group of two of their prompt.
         """
-        if not isinstance(pairs, Preferences) or not len(pairs):
-            raise ValueError(
-                "pairs: expected Preferences of at least one pair, "
-                f"got {type(pairs).__name__}"
-            )
+        checks.require(
+            isinstance(pairs, Preferences) and len(pairs),
+            "pairs: expected Preferences of at least one pair, "
+            f"got {type(pairs).__name__}",
+        )
         mask = _interleaved(pairs.chosen_mask, pairs.rejected_mask)
         texts = _interleaved(pairs.chosen, pairs.rejected)
         return _tensors(
@@ -69,25 +73,25 @@ class RewardModelTrainer(PreferenceTrainer):
     """Bradley-Terry: the chosen text's score should exceed the other's.
 
     Args:
-        model: a policy, whose value head is the reward; its logits are left
-            alone.
+        model: a policy, whose value head is the reward; its logits are left alone.
         config: `core.settings.SupervisedConfig`.
         level: one of `core.types.REWARD_LEVELS`, as for `sequence_scores`.
     Attributes:
-        history: list of dicts, one a step: "step", "loss" (nats/pair),
-            "accuracy" (share of pairs whose chosen text scores higher),
-            "margin" (mean of chosen less rejected score), "grad_norm"
-            (before clipping), "rate".
+        history: list of dicts, one a step: "step", "loss" (nats/pair), "accuracy"
+            (share of pairs whose chosen text scores higher), "margin" (mean of chosen
+            less rejected score), "grad_norm" (before clipping), "rate".
     Source: Christiano et al. 2017, arXiv:1706.03741; Ouyang et al. 2022,
         arXiv:2203.02155.
     """
 
-    def __init__(self, model, config, level="sequence"):
-        check_level(level)
+    def __init__(
+        self, model: Any, config: SupervisedConfig, level: str = "sequence"
+    ) -> None:
+        checks.one_of(REWARD_LEVELS, level=level)
         super().__init__(model, config)
         self.level = level
 
-    def _settings(self):
+    def _settings(self) -> dict:
         return super()._settings() | {"level": self.level}
 
 
@@ -107,7 +111,7 @@ class ProcessRewardTrainer(SupervisedTrainer):
     Source: Lightman et al. 2023, arXiv:2305.20050.
     """
 
-    def step(self, prompts, completions, mask, labels, prompt_mask=None):
+    def step(self, prompts, completions, mask, labels, prompt_mask=None) -> dict:
         """One step on a batch; returns its metrics.
 
         Args:
@@ -124,21 +128,15 @@ class ProcessRewardTrainer(SupervisedTrainer):
         return self._step(*self._batch(prompts, completions, mask, labels, prompt_mask))
 
     def _batch(self, prompts, completions, mask, labels, prompt_mask=None):
-        mask = np.asarray(mask, dtype=np.float64)
-        for name, array in (("mask", mask), ("labels", labels)):
-            if np.shape(array) != np.shape(completions):
-                raise ValueError(
-                    f"{name}: expected the shape of completions "
-                    f"{np.shape(completions)}, got {np.shape(array)}"
-                )
+        mask, shape = np.asarray(mask, dtype=np.float64), np.shape(completions)
+        checks.shape(shape, "completions", mask=mask, labels=labels)
         labels = np.where(mask > 0, labels, 0.0)
-        if not (np.isin(mask, (0, 1)).all() and mask.any()):
-            raise ValueError("mask: expected zeros and ones, at least one 1")
-        if not ((labels >= 0) & (labels <= 1)).all():
-            raise ValueError("labels: expected numbers in [0, 1]")
-        return *_tensors(self, prompts, completions, mask, prompt_mask), self._tensor(
-            labels
-        )
+        counts = np.isin(mask, (0, 1)).all() and mask.any()
+        checks.require(counts, "mask: expected zeros and ones, at least one 1")
+        within = ((labels >= 0) & (labels <= 1)).all()
+        checks.require(within, "labels: expected numbers in [0, 1]")
+        texts = _tensors(self, prompts, completions, mask, prompt_mask)
+        return *texts, self._tensor(labels)
 
 
 class DPOTrainer(PreferenceTrainer):
@@ -149,70 +147,78 @@ class DPOTrainer(PreferenceTrainer):
 
     Args:
         policy: a policy of the same framework's `models`.
-        reference: π_ref, another of the same vocabulary, often a copy of the
-            policy before training; it is frozen, and a checkpoint does not
-            hold it.
+        reference: π_ref, another of the same vocabulary, often a copy of the policy
+            before training; it is frozen, and a checkpoint does not hold it.
         config: `core.settings.SupervisedConfig`.
         beta: > 0, reward per nat; with "ipo" per nat.
         loss: "dpo", "ipo" or "tdpo", of `preferences`.
         label_smoothing: of "dpo" alone.
         alpha: of "tdpo" alone; at 0 that is "dpo".
     Attributes:
-        history: list of dicts, one a step: "step", "loss", "accuracy" (share
-            of pairs whose chosen text has the higher implicit reward),
-            "margin" (mean of chosen less rejected implicit reward),
-            "chosen", "rejected" (mean log π/π_ref of these texts, nats),
-            "grad_norm" (before clipping), "rate".
+        history: list of dicts, one a step: "step", "loss", "accuracy" (share of pairs
+            whose chosen text has the higher implicit reward), "margin" (mean of chosen
+            less rejected implicit reward), "chosen", "rejected" (mean log π/π_ref of
+            these texts, nats), "grad_norm" (before clipping), "rate".
     Raises: ValueError for a setting that the loss does not read.
     Source: Rafailov et al. 2023, arXiv:2305.18290.
     """
 
     def __init__(
         self,
-        policy,
-        reference,
-        config,
-        beta,
-        loss="dpo",
-        label_smoothing=0.0,
-        alpha=0.0,
-    ):
+        policy: Any,
+        reference: Any,
+        config: SupervisedConfig,
+        beta: float,
+        loss: str = "dpo",
+        label_smoothing: float = 0.0,
+        alpha: float = 0.0,
+    ) -> None:
         _check_settings(beta, loss, label_smoothing, alpha)
-        if reference is policy:
-            raise ValueError("reference: expected a copy, got the policy")
-        if reference.vocab_size != policy.vocab_size:
-            raise ValueError(
-                f"reference: expected the policy's {policy.vocab_size} "
-                f"tokens, got {reference.vocab_size}"
-            )
+        checks.require(
+            reference is not policy, "reference: expected a copy, got the policy"
+        )
+        checks.require(
+            reference.vocab_size == policy.vocab_size,
+            f"reference: expected the policy's {policy.vocab_size} tokens, "
+            f"got {reference.vocab_size}",
+        )
         super().__init__(policy, config)
         self.reference, self.beta, self.loss = reference, beta, loss
         self.label_smoothing, self.alpha = label_smoothing, alpha
 
-    def _settings(self):
+    def _settings(self) -> dict:
+        numbers = ("beta", "label_smoothing", "alpha")
         return super()._settings() | {
-            "beta": float(self.beta),
             "loss": self.loss,
-            "label_smoothing": float(self.label_smoothing),
-            "alpha": float(self.alpha),
+            **{name: float(getattr(self, name)) for name in numbers},
         }
 
+    def _objective(self, losses: Any, rows: tuple, drifts: Callable):
+        """The loss of log-probabilities (B,), chosen, rejected and ref.
 
-def _check_settings(beta, loss, label_smoothing, alpha):
+        losses: the half's module of them; drifts: for "tdpo", () to the KL of
+        chosen and rejected texts.
+        """
+        if self.loss == "dpo":
+            return losses.dpo_loss(*rows, self.beta, self.label_smoothing)
+        if self.loss == "ipo":
+            return losses.ipo_loss(*rows, self.beta)
+        return losses.tdpo_loss(*rows, *drifts(), self.beta, self.alpha)
+
+
+def _check_settings(beta: float, loss: str, smoothing: float, alpha: float) -> None:
     """ValueError unless the loss exists and reads what is set."""
-    if loss not in DPO_LOSSES:
-        raise ValueError(f"loss: expected one of {DPO_LOSSES}, got {loss!r}")
-    if not beta > 0:
-        raise ValueError(f"beta: expected a positive number, got {beta}")
-    if not 0 <= label_smoothing < 0.5 or (label_smoothing and loss != "dpo"):
-        raise ValueError(
-            'label_smoothing: expected a number in [0, 0.5), 0 without "dpo", '
-            f"got {label_smoothing} with {loss!r}"
-        )
-    if not alpha >= 0 or (alpha and loss != "tdpo"):
-        raise ValueError(
-            f'alpha: expected at least 0, 0 without "tdpo", got {alpha} with {loss!r}'
-        )
+    checks.one_of(DPO_LOSSES, loss=loss)
+    checks.positive(beta=beta)
+    checks.require(
+        0 <= smoothing < 0.5 and (not smoothing or loss == "dpo"),
+        'label_smoothing: expected a number in [0, 0.5), 0 without "dpo", '
+        f"got {smoothing} with {loss!r}",
+    )
+    checks.require(
+        alpha >= 0 and (not alpha or loss == "tdpo"),
+        f'alpha: expected at least 0, 0 without "tdpo", got {alpha} with {loss!r}',
+    )
 
 
 def _interleaved(chosen, rejected):
@@ -220,23 +226,16 @@ def _interleaved(chosen, rejected):
     return np.stack([chosen, rejected], axis=1).reshape(-1, chosen.shape[1])
 
 
-def _tensors(trainer, prompts, completions, mask, prompt_mask):
+def _tensors(trainer: SupervisedTrainer, prompts, completions, mask, prompt_mask):
     """The arrays as tensors, the prompts' mask None where nothing is padded;
     ValueError for ids outside the model's vocabulary."""
     size = trainer.model.vocab_size
-    for name, ids in (("prompts", prompts), ("completions", completions)):
-        if not (0 <= np.min(ids) and np.max(ids) < size):
-            raise ValueError(
-                f"{name}: expected ids in [0, {size}), got "
-                f"{np.min(ids)} to {np.max(ids)}"
-            )
+    checks.ids("prompts", prompts, size)
+    checks.ids("completions", completions, size)
     if prompt_mask is not None:
         check_prompt_mask(prompt_mask, np.shape(prompts))
         prompt_mask = np.asarray(prompt_mask, dtype=np.float64)
-        if prompt_mask.all():
-            prompt_mask = None
-        else:
-            prompt_mask = trainer._tensor(prompt_mask)
+        prompt_mask = None if prompt_mask.all() else trainer._tensor(prompt_mask)
     return (
         trainer._tensor(np.asarray(prompts, dtype=np.int64)),
         trainer._tensor(np.asarray(completions, dtype=np.int64)),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from core import checks
+from core.settings import SupervisedConfig
 from core.trainers.loop import Trainer, check_finite
 
 
@@ -21,16 +26,24 @@ class SupervisedTrainer(Trainer):
             "grad_norm" (before clipping), "rate".
     """
 
-    def __init__(self, model, config):
+    _tensor: Any
+    _frozen: Any
+
+    def __init__(self, model: Any, config: SupervisedConfig) -> None:
         self.model, self.optimizer = model, self._adam(model)
         super().__init__(config, {"model": model}, {"model": self.optimizer})
 
-    def train(self, batches, progress=True, path=None, every=200):
+    def train(
+        self,
+        batches: Iterable,
+        progress: bool = True,
+        path: str | Path | None = None,
+        every: int = 200,
+    ) -> list[dict]:
         """Take a step on each batch, until `config.steps` are taken.
 
         Args:
-            batches: iterable of what `step` takes; it may end before, or
-                never.
+            batches: iterable of what `step` takes; it may end before, or never.
             progress: show a bar.
             path: where to save every `every` steps and at the end.
         Returns: the history.
@@ -40,7 +53,7 @@ class SupervisedTrainer(Trainer):
         left = max(self.config.steps - len(self.history), 0)
         return self._loop(islice(batches, left), left, "loss", progress, path, every)
 
-    def step(self, inputs, targets, mask):
+    def step(self, inputs: tuple, targets, mask) -> dict:
         """One step on a batch; returns its metrics.
 
         Args:
@@ -55,7 +68,7 @@ class SupervisedTrainer(Trainer):
         """
         return self._step(*self._batch(inputs, targets, mask))
 
-    def _step(self, *batch):
+    def _step(self, *batch) -> dict:
         """One step on the tensors that `_loss` reads; its metrics."""
         step, rate = len(self.history), self.config.rate(len(self.history))
         gradients, norms, metrics = self._gradients(*batch)
@@ -67,7 +80,7 @@ class SupervisedTrainer(Trainer):
         self.history.append(metrics)
         return metrics
 
-    def evaluate(self, batches):
+    def evaluate(self, batches: Iterable) -> float:
         """Mean loss over all targets of the batches, nats per target.
 
         Raises: ValueError without batches, and as `step`.
@@ -77,42 +90,37 @@ class SupervisedTrainer(Trainer):
             weight = float(np.sum(batch[2]))
             loss, _ = self._frozen(*self._batch(*batch))
             total, count = total + weight * float(loss), count + weight
-        if not count:
-            raise ValueError("batches: expected at least one")
+        checks.require(count, "batches: expected at least one")
         return total / count
 
-    def _take(self, turn):
-        """The step on what `train` finds in its batches."""
+    def _take(self, turn: Any) -> dict:
+        """The step on one entry of `train`'s batches."""
         return self.step(*turn)
 
-    def _batch(self, inputs, targets, mask):
+    def _batch(self, inputs: tuple, targets, mask) -> tuple:
         """The batch as tensors; ValueError where it is not one."""
         targets, mask = checked(self.model, inputs, targets, mask)
-        inputs = [x if x is None else self._tensor(x) for x in inputs]
-        return inputs, self._tensor(targets), self._tensor(mask)
+        tensors = [x if x is None else self._tensor(x) for x in inputs]
+        return tensors, self._tensor(targets), self._tensor(mask)
 
 
-def checked(model, inputs, targets, mask):
+def checked(model: Any, inputs: tuple | list, targets, mask) -> tuple:
     """Targets, 0 where the mask is, and the mask; ValueError where they do
     not fit each other or the model."""
-    if not isinstance(inputs, (tuple, list)):
-        raise ValueError(
-            f"inputs: expected a tuple of arrays, got {type(inputs).__name__}"
-        )
+    checks.require(
+        isinstance(inputs, (tuple, list)),
+        f"inputs: expected a tuple of arrays, got {type(inputs).__name__}",
+    )
     targets, mask = np.asarray(targets), np.asarray(mask, dtype=np.float64)
-    if targets.shape != mask.shape:
-        raise ValueError(
-            f"mask: expected the shape of targets {targets.shape}, got {mask.shape}"
-        )
-    if not mask.sum() > 0:
-        raise ValueError("mask: expected at least one target that counts")
+    checks.shape(targets.shape, "targets", mask=mask)
+    checks.require(mask.sum() > 0, "mask: expected at least one target that counts")
     targets = np.where(mask > 0, targets, 0).astype(np.int64)
-    config, size = getattr(model, "config", None), model.vocab_size
+    size, config = model.vocab_size, getattr(model, "config", None)
     if getattr(config, "head", "masked") != "masked":
-        size = config.num_labels
-    if not (0 <= targets.min() and targets.max() < size):
-        raise ValueError(
-            f"targets: expected ids in [0, {size}) where the mask is 1, got "
-            f"{targets.min()} to {targets.max()}"
-        )
+        size = model.config.num_labels
+    checks.require(
+        0 <= targets.min() and targets.max() < size,
+        f"targets: expected ids in [0, {size}) where the mask is 1, "
+        f"got {targets.min()} to {targets.max()}",
+    )
     return targets, mask

@@ -243,10 +243,13 @@ def test_rows_that_are_kept_go_on_as_before(fw, frames):
     """A non-compiled TensorFlow policy never drops rows when it samples."""
     policy = small(fw, frames)
     tokens, rows = np.array([5, 6, 7, 8]), np.array([3, 1])
-    _, state = policy.start(fw.tensor(np.array([[4], [9]])), 6, None, 2)
-    _, state = policy.step(fw.tensor(tokens), state)
-    kept = policy.keep(state, fw.tensor(rows))
-    logits, _ = policy.step(fw.tensor(tokens), state)
+
+    def begun():
+        _, state = policy.start(fw.tensor(np.array([[4], [9]])), 6, None, 2)
+        return policy.step(fw.tensor(tokens), state)[1]
+
+    kept = policy.keep(begun(), fw.tensor(rows))
+    logits, _ = policy.step(fw.tensor(tokens), begun())
     fewer, _ = policy.step(fw.tensor(tokens[rows]), kept)
     np.testing.assert_allclose(fw.numpy(fewer), fw.numpy(logits)[rows], atol=1e-12)
 

@@ -13,6 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from pages import plots  # noqa: E402
+from tests.conftest import ROOT  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +117,8 @@ def run_cells(*cells):
     nbclient = pytest.importorskip("nbclient")
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [nbformat.v4.new_code_cell(text) for text in cells]
-    nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+    here = {"metadata": {"path": str(ROOT / "book")}}  # as a chapter
+    nbclient.NotebookClient(notebook, kernel_name="python3", resources=here).execute()
     return [
         base64.b64decode(output.data["image/png"])
         for cell in notebook.cells

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core import parity
+from pages import parity
 from tests.both import PT, TF
 from tests.test_trainers import SETTINGS, trainer_of
 

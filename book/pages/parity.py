@@ -9,25 +9,28 @@ from __future__ import annotations
 import core.quiet  # noqa: F401  before the frameworks
 
 # isort: split
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import torch
 
 import core.pt.checkpoints
 import core.tf.checkpoints
+from core import checks
 
 for _gpu in tf.config.list_physical_devices("GPU"):
     tf.config.experimental.set_memory_growth(_gpu, True)
 
 
-def checkpoints_of(model):
+def checkpoints_of(model: Any) -> ModuleType:
     """The checkpoints module of the framework that a model belongs to."""
-    if isinstance(model, torch.nn.Module):
-        return core.pt.checkpoints
-    return core.tf.checkpoints
+    is_torch = isinstance(model, torch.nn.Module)
+    return core.pt.checkpoints if is_torch else core.tf.checkpoints
 
 
-def copy_weights(source, target):
+def copy_weights(source: Any, target: Any) -> None:
     """Give `target` the weights of `source`, of either framework each.
 
     Raises: ValueError where names or shapes differ.
@@ -36,22 +39,19 @@ def copy_weights(source, target):
     checkpoints_of(target).set_weights(target, arrays)
 
 
-def difference(first, second):
-    """Largest absolute difference of two dicts of arrays.
+def difference(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> float:
+    """Largest absolute difference of two dicts of arrays of the same shapes.
 
-    Args:
-        first, second: dicts, name to array; the same names and shapes.
-    Returns: float.
     Raises: ValueError where the names differ.
     """
-    if set(first) != set(second):
-        raise ValueError(
-            f"second: expected the names {sorted(first)}, got {sorted(second)}"
-        )
+    checks.require(
+        set(first) == set(second),
+        f"second: expected the names {sorted(first)}, got {sorted(second)}",
+    )
     return max(float(np.abs(first[n] - second[n]).max()) for n in first)
 
 
-def side_by_side(pt_trainer, tf_trainer, steps):
+def side_by_side(pt_trainer: Any, tf_trainer: Any, steps: int) -> list[dict]:
     """Train both for `steps` and compare them after every step.
 
     The gradients are read back from Adam's first moments, which both keep:
@@ -59,10 +59,8 @@ def side_by_side(pt_trainer, tf_trainer, steps):
 
     Args:
         pt_trainer, tf_trainer: PolicyGradientTrainers with equal settings.
-        steps: how many.
-    Returns: list of dicts: "step"; "same_tokens", whether both sampled the
-        same completions; "loss", "gradient", "weights", the largest absolute
-        differences.
+    Returns: list of dicts: "step"; "same_tokens", whether both sampled the same
+        completions; "loss", "gradient", "weights", the largest absolute differences.
     """
     rows, kept = [], (_named(pt_trainer)[1], _named(tf_trainer)[1])
     for _ in range(steps):
@@ -73,14 +71,11 @@ def side_by_side(pt_trainer, tf_trainer, steps):
             for (_, new), old in zip(named, kept)
         ]
         kept = named[0][1], named[1][1]
+        texts = pt_trainer.batch.completions, tf_trainer.batch.completions
         rows.append(
             {
                 "step": metrics[0]["step"],
-                "same_tokens": bool(
-                    np.array_equal(
-                        pt_trainer.batch.completions, tf_trainer.batch.completions
-                    )
-                ),
+                "same_tokens": np.array_equal(*texts),
                 "loss": abs(metrics[0]["loss"] - metrics[1]["loss"]),
                 "gradient": difference(*gradients),
                 "weights": difference(named[0][0], named[1][0]),
@@ -89,7 +84,7 @@ def side_by_side(pt_trainer, tf_trainer, steps):
     return rows
 
 
-def _named(trainer):
+def _named(trainer: Any) -> tuple[dict, dict]:
     """Weights and first moments of a trainer's policy."""
     module = checkpoints_of(trainer.policy)
     moments = module.get_moments(trainer.optimizers["policy"], trainer.policy)

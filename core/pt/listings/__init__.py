@@ -1,0 +1,1 @@
+"""The source documents' programs, repaired, a module for each document."""

@@ -1,0 +1,13 @@
+"""Recurrent policies and GPT, each with a value head; a network that learns a
+baseline b(X); and BERT.
+
+N prompts, B completions, B / N of each prompt one after the other; L sequence length, P
+prompt, T completion, V vocabulary, D embedding width, H hidden width (recurrent) or
+heads (attention), K = D / H width of a head, M tokens without padding.
+"""
+
+from core.pt.models.bert import BERT
+from core.pt.models.gpt import GPT
+from core.pt.models.recurrent import BaselineNetwork, LSTMAttentionPolicy, LSTMPolicy
+
+__all__ = ["BERT", "GPT", "BaselineNetwork", "LSTMAttentionPolicy", "LSTMPolicy"]
