@@ -36,7 +36,7 @@ BRIEF_CHAPTERS := $(addprefix book/,policy_gradient.ipynb \
 	rloo_grpo.ipynb)
 
 .PHONY: help install book test unit notebooks site test-portable test-brief \
-	test-colab models lock lab run check bench
+	test-colab documents models lock lab run check bench
 
 help:
 	@echo "make book           install, build the site, say where to open it"
@@ -44,11 +44,12 @@ help:
 	@echo "make test-portable  the notebooks as on an older, smaller machine"
 	@echo "make test-brief     imports, trainers and five chapters"
 	@echo "make test-colab     five chapters with the versions that Colab has"
+	@echo "make documents      the documents' programs, repaired (5 minutes)"
 	@echo "make models         train the book's models again (15 minutes)"
 	@echo "make lock           pin what the requirements need in their turn"
 	@echo "make lab            the book in JupyterLab"
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
-	@echo "make check          the checks that take seconds"
+	@echo "make check          style, types, size and form, in a minute"
 	@echo "make bench          speed and memory beside other libraries (10 min)"
 	@echo
 	@echo "PYTHON=/path/to/python chooses one of Python 3.11 to 3.13."
@@ -107,6 +108,15 @@ test-colab:
 test-portable: install
 	$(PORTABLE) $(NBVAL) $(CHAPTERS)
 
+# Both frameworks one after the other, with what of the book a program takes.
+documents: install
+	@set -e; for half in pt tf; do for program in 000 001 \
+			"002 book/models/bert" 003 \
+			"004 book/models/gpt book/data/listings/sentences.lark"; do \
+		echo "python -m core.$$half.listings $$program"; \
+		$(ONE_THREAD) $(PY) -m core.$$half.listings $$program; \
+	done; done
+
 models: install
 	cd book && for name in models.make applications.starters \
 			applications.long_text_lstm applications.speech_start; do \
@@ -139,9 +149,12 @@ run: install
 	$(PY) book/_ext/run_notebook.py $(CH)
 
 check: install
-	$(PY) -m ruff check core tests book
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -m tests.test_thin
 	$(PY) -m pytest -q tests/test_notebooks.py tests/test_layers.py \
-		tests/test_mirror.py
+		tests/test_mirror.py tests/test_thin.py
 
 # Alone on the machine: what else runs is measured too.
 bench: install

@@ -8,6 +8,7 @@ import tomllib
 from importlib.metadata import packages_distributions
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -60,6 +61,7 @@ def imported(sources):
                     *sys.stdlib_module_names,
                     "core",
                     "applications",
+                    "pages",
                     "tests",
                     "google",
                     "colab",
@@ -120,8 +122,8 @@ def test_what_is_imported_is_declared(pattern, extras):
     declared = names(PROJECT["dependencies"]).union(
         *(names(EXTRAS[extra]) for extra in extras)
     )
-    if not extras:  # core.quiet, core.load_order and core.parity
-        declared |= {"torch", "tensorflow"}
+    if not extras:  # core.quiet, core.load_order, and one program of core.documents
+        declared |= {"torch", "tensorflow", "lark"}
     sources = cells() if pattern.endswith("ipynb") else files(pattern)
     assert set(imported(sources)) <= declared | NOT_DECLARED
 
@@ -165,3 +167,10 @@ def test_one_version_for_each_python(python):
 def test_make_installs_with_the_lock():
     recipe = (ROOT / "Makefile").read_text()
     assert "-r requirements-dev.txt -c requirements.lock" in recipe
+
+
+def test_commits_are_formatted_by_the_same_ruff():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    [ruff] = [hook for hook in hooks if "ruff" in hook["repo"]]
+    pins = dict(pinned(requirements("requirements.txt")))
+    assert ruff["rev"] == f"v{pins['ruff']}"
