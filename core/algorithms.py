@@ -29,17 +29,13 @@ ESTIMATORS = ("k1", "k2", "k3")
 # --- Surrogates: a term for each token -------------------------------------
 
 
-class Surrogate(checks.Record):
-    """What is maximised at each token, before the pull."""
-
-
 @dataclass(frozen=True)
-class Plain(Surrogate):
+class Plain(checks.Record):
     """A log π, whose gradient is the policy gradient."""
 
 
 @dataclass(frozen=True)
-class Ratio(Surrogate):
+class Ratio(checks.Record):
     """A surrogate with a ratio ρ = π / μ of the policy and the one that sampled.
 
     level: LEVELS: of a token, of a whole text, or of a text to the power 1 / length.
@@ -159,14 +155,14 @@ class Algorithm(checks.Record):
     """What is weighed, by what, how it is averaged, what pulls it back."""
 
     advantage: Advantage = Return()
-    surrogate: Surrogate = Plain()
+    surrogate: Plain | Ratio = Plain()
     aggregate: Aggregate = SequenceSum()
     pull: KL | None = None
 
     def _check(self) -> None:
         for name, kinds in (
             ("advantage", Advantage),
-            ("surrogate", Surrogate),
+            ("surrogate", (Plain, Ratio)),
             ("aggregate", Aggregate),
             ("pull", (KL, type(None))),
         ):

@@ -5,7 +5,7 @@ B batch, T completion length.
 
 from __future__ import annotations
 
-from core.algorithms import Algorithm, Clipped, ClippedWeight, Plain, Ratio, Surrogate
+from core.algorithms import Algorithm, Clipped, ClippedWeight, Plain, Ratio
 from core.pt.logprobs import kl_estimate
 from core.pt.losses import (
     aggregate,
@@ -39,7 +39,7 @@ def policy_loss(algorithm: Algorithm, logprobs, old, adv, mask, limit: int, ref=
     return -aggregate(gain, mask, how, length), metrics
 
 
-def surrogate(record: Surrogate, logprobs, old, adv, mask):
+def surrogate(record: Plain | Ratio, logprobs, old, adv, mask):
     """A term for each token, to maximise.
 
     Args: as for `policy_loss`.
@@ -48,8 +48,6 @@ def surrogate(record: Surrogate, logprobs, old, adv, mask):
     """
     if isinstance(record, Plain):
         return logprobs * adv, {}
-    if not isinstance(record, Ratio):
-        raise NotImplementedError(f"surrogate: no term for {record!r}")
     low, high = record.low, record.high
     ratio = policy_ratio(logprobs, old, mask, record.level)
     match record:
