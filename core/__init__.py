@@ -8,6 +8,7 @@ quiet                       the environment of a chapter; import it first
 checks                      checks of arguments, and what records share
 types                       records: sampled texts, pairs of texts
 sampling                    what both samplers check and draw
+words                       texts cut into words, and joined
 text                        tokenizers
 tasks                       texts to continue, digits to sort
 rewards.texts               rewards on texts, as TRL takes them
@@ -31,9 +32,9 @@ trainers.policy_gradient    sample, compare, choose the rows of an update
 trainers.supervised         training on given targets
 trainers.dqn                Q-learning with a network
 trainers.preferences        reward models and DPO
+*.logprobs                  log-probabilities, entropy, KL
 *.layers                    parts of a transformer, the LSTM
 *.attention                 attention over a prompt and what follows it
-*.logprobs                  log-probabilities, entropy, KL
 *.checkpoints               weights and moments as arrays
 *.models.recurrent          LSTM policies, a learned baseline
 *.models.gpt                GPT-2 with a value head

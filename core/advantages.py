@@ -20,9 +20,9 @@ class Advantage(checks.Record):
     Args of the call:
         batch: Rollout of B rows and T positions.
         gamma: discount per token.
-        predicted: what `predicts` names: "baseline" b(X) of each prompt, (B,);
-            "greedy" the return of its greedy text, (B,); "values" V of the
-            state before each token and after the last, (B, T + 1); or None.
+        predicted: what `predicts` names, finite: "baseline" b(X) of each prompt, (B,);
+            "greedy" the return of its greedy text, (B,); "values" V of the state before
+            each token and after the last, (B, T + 1); or None.
     Returns: advantages (B, T), 0 where the mask is 0; what the network should predict,
         (B,) or (B, T), or None.
 
@@ -38,6 +38,10 @@ class Advantage(checks.Record):
         raise NotImplementedError
 
     def __call__(self, batch: Rollout, gamma: float, predicted=None):
+        rows, length = batch.mask.shape
+        shapes = {"values": (rows, length + 1), "baseline": (rows,), "greedy": (rows,)}
+        if shape := shapes.get(self.predicts or ""):
+            predicted = checks.finite_array("predicted", predicted, shape)
         worth, targets = self._worth(batch, gamma, predicted)
         return worth * batch.mask, targets
 
@@ -79,8 +83,8 @@ class BatchMean(Advantage):
 class Greedy(Advantage):
     """Less the return of the prompt's greedy text: unbiased.
 
-    Source: ReMax, Li et al. 2023, arXiv:2310.10505; self-critical training,
-        Rennie et al. 2017, arXiv:1612.00563.
+    Source: ReMax, Li et al. 2023, arXiv:2310.10505; Rennie et al. 2017,
+        arXiv:1612.00563.
     """
 
     predicts = "greedy"
@@ -117,9 +121,9 @@ class Learned(Advantage):
 class Critic(Advantage):
     """Generalised advantage estimation with the policy's own values.
 
-    A text that the limit cut off is bootstrapped: the value of the state
-    after its last token stands for what was still to come.  With γ = 1 and
-    rewards that would go on for ever, the values then have no bound.
+    A text that the limit cut off is bootstrapped: the value of the state after its last
+    token stands for what was still to come.  With γ = 1 and rewards that would go on
+    for ever, the values then have no bound.
 
     lam: λ in [0, 1], from one step (0) to the whole return (1).
     value_coef, value_clip: as for `Learned`.
@@ -138,20 +142,17 @@ class Critic(Advantage):
     def _worth(self, batch: Rollout, gamma: float, predicted):
         lengths = batch.mask.sum(axis=1).astype(int)
         after = predicted[np.arange(len(batch)), lengths]
-        values = predicted[:, :-1]
-        worth = returns.gae(
-            batch.rewards,
-            values,
-            batch.mask,
-            gamma,
-            self.lam,
-            bootstrap=np.where(batch.terminated, 0.0, after),
-        )
+        after, values = np.where(batch.terminated, 0.0, after), predicted[:, :-1]
+        arrays = batch.rewards, values, batch.mask
+        worth = returns.gae(*arrays, gamma, self.lam, bootstrap=after)
         return worth, worth + values
 
 
 class OfGroups(Advantage):
-    """The whole text's return, compared within its prompt's group."""
+    """The whole text's return, compared within its prompt's group.
+
+    size: G ≥ 2.
+    """
 
     def _among(self, scores, batch: Rollout):
         raise NotImplementedError
@@ -161,15 +162,13 @@ class OfGroups(Advantage):
 
     def _worth(self, batch: Rollout, gamma: float, predicted):
         scores = _returns(batch, gamma, total=False)[:, 0]
-        worth = self._among(scores, batch)[:, None]
-        return worth + np.zeros(batch.mask.shape), None
+        return self._among(scores, batch)[:, None], None
 
 
 @dataclass(frozen=True)
 class Group(OfGroups):
     """Less the group's mean: the gradient of `LeaveOneOut` times 1 - 1/G.
 
-    size: G ≥ 2.
     scale: divided by the group's deviation.
     Source: scaled, GRPO: Shao et al. 2024, arXiv:2402.03300; not scaled,
         Dr. GRPO: Liu et al. 2025, arXiv:2503.20783.
@@ -186,7 +185,6 @@ class Group(OfGroups):
 class LeaveOneOut(OfGroups):
     """Less the mean of the group's other texts: unbiased.
 
-    size: G ≥ 2.
     Source: Ahmadian et al. 2024 (RLOO), arXiv:2402.14740.
     """
 
@@ -200,7 +198,6 @@ class LeaveOneOut(OfGroups):
 class MinimumRisk(OfGroups):
     """Each text counts by its share Q ∝ π^sharpness of the group.
 
-    size: G ≥ 2.
     sharpness: > 0, the paper's α.
     Source: Shen et al. 2016, arXiv:1512.02433.
     """
@@ -213,13 +210,12 @@ class MinimumRisk(OfGroups):
         checks.positive(sharpness=self.sharpness)
 
     def _among(self, scores, batch: Rollout):
-        return returns.risk_advantages(
-            scores, batch.logprobs.sum(axis=1), self.size, self.sharpness
-        )
+        logprobs = batch.logprobs.sum(axis=1)
+        return returns.risk_advantages(scores, logprobs, self.size, self.sharpness)
 
 
 class Wrapper(Advantage):
-    """Another advantage, changed; the rest is that one's."""
+    """Another advantage, `of`, changed; the rest is that one's."""
 
     of: Advantage
 
@@ -238,10 +234,7 @@ class Wrapper(Advantage):
 
 @dataclass(frozen=True)
 class Whitened(Wrapper):
-    """Shifted and scaled to mean 0 and deviation 1 over the batch's tokens.
-
-    of: the advantage that is whitened.
-    """
+    """Shifted and scaled to mean 0 and deviation 1 over the batch's tokens."""
 
     of: Advantage
 
@@ -253,10 +246,7 @@ class Whitened(Wrapper):
 
 @dataclass(frozen=True)
 class WhitenedRewards(Wrapper):
-    """The same of rewards scaled to deviation 1; their mean is kept.
-
-    of: the advantage that reads them.
-    """
+    """The same of rewards scaled to deviation 1; their mean is kept."""
 
     of: Advantage
 

@@ -72,12 +72,9 @@ class ClippedWeight(Ratio):
 
 
 class Aggregate(checks.Record):
-    """How the terms of all tokens become one number.
+    """How the terms of all tokens become one number."""
 
-    how: its name in `losses.AGGREGATIONS`.
-    """
-
-    how: ClassVar[str]
+    how: ClassVar[str]  # its name in `losses.AGGREGATIONS`
 
     def tokens(self, limit: int) -> int | None:
         """The length by which sums are divided, `limit` that of a text."""
@@ -129,8 +126,8 @@ class ConstantLength(Aggregate):
 class KL(checks.Record):
     """An estimate of KL(π‖π_ref) at each token.
 
-    k1 belongs in the reward and k2 or k3 in the loss, as k1 in the loss has
-    no mean gradient and k2 or k3 in the reward feed on themselves.
+    k1 belongs in the reward and k2 or k3 in the loss, as k1 in the loss has no mean
+    gradient and k2 or k3 in the reward feed on themselves.
 
     estimator: ESTIMATORS, of `core.pt.logprobs` and `core.tf.logprobs`.
     coef: reward per nat.
@@ -167,12 +164,11 @@ class Algorithm(checks.Record):
             ("pull", (KL, type(None))),
         ):
             value = getattr(self, name)
-            checks.require(
-                isinstance(value, kinds),
-                f"{name}: expected such a record of core.algorithms, got {value!r}",
-            )
+            wanted = f"{name}: expected such a record of core.algorithms, got {value!r}"
+            checks.require(isinstance(value, kinds), wanted)
 
 
+_GROUP, _CLIPPED = Group(8, scale=True), Clipped("token", 0.2, 0.2)
 _KL_OF_PPO = KL("k1", 0.05, "reward")
 # The algorithms by name, with the papers' numbers where they have one.
 ALGORITHMS = {
@@ -183,10 +179,7 @@ ALGORITHMS = {
     # Schulman et al. 2017, arXiv:1707.06347; with the KL in the reward as in
     # Ouyang et al. 2022, arXiv:2203.02155
     "PPO": Algorithm(
-        Whitened(Critic(lam=0.95, value_clip=0.2)),
-        Clipped("token", 0.2, 0.2),
-        TokenMean(),
-        _KL_OF_PPO,
+        Whitened(Critic(lam=0.95, value_clip=0.2)), _CLIPPED, TokenMean(), _KL_OF_PPO
     ),
     # Ahmadian et al. 2024, arXiv:2402.14740: REINFORCE, without a ratio
     "RLOO": Algorithm(LeaveOneOut(8), pull=_KL_OF_PPO),
@@ -200,25 +193,16 @@ ALGORITHMS = {
     # Shen et al. 2016, arXiv:1512.02433
     "Minimum risk": Algorithm(MinimumRisk(8, sharpness=5e-3)),
     # Shao et al. 2024, arXiv:2402.03300
-    "GRPO": Algorithm(
-        Group(8, scale=True),
-        Clipped("token", 0.2, 0.2),
-        SequenceMean(),
-        KL("k3", 0.04, "loss"),
-    ),
+    "GRPO": Algorithm(_GROUP, _CLIPPED, SequenceMean(), KL("k3", 0.04, "loss")),
     # Liu et al. 2025, arXiv:2503.20783
-    "Dr. GRPO": Algorithm(Group(8), Clipped("token", 0.2, 0.2), ConstantLength()),
+    "Dr. GRPO": Algorithm(Group(8), _CLIPPED, ConstantLength()),
     # Yu et al. 2025, arXiv:2503.14476
-    "DAPO": Algorithm(Group(8, scale=True), Clipped("token", 0.2, 0.28), TokenMean()),
+    "DAPO": Algorithm(_GROUP, Clipped("token", 0.2, 0.28), TokenMean()),
     # Zheng et al. 2025, arXiv:2507.18071
-    "GSPO": Algorithm(
-        Group(8, scale=True), Clipped("length_normalised", 3e-4, 4e-4), SequenceMean()
-    ),
+    "GSPO": Algorithm(_GROUP, Clipped("length_normalised", 3e-4, 4e-4), SequenceMean()),
     # MiniMax 2025, arXiv:2506.13585, which has no lower bound; the upper one:
     # Khatri et al. 2025, arXiv:2510.13786
-    "CISPO": Algorithm(
-        Group(8, scale=True), ClippedWeight("token", 1.0, 4.0), TokenMean()
-    ),
+    "CISPO": Algorithm(_GROUP, ClippedWeight("token", 1.0, 4.0), TokenMean()),
 }
 # What these papers ask of a training beside their four records.
 TRAINING = {"PPO": {"epochs": 4}, "DAPO": {"resample": 4}}

@@ -92,7 +92,7 @@ def trainer_of(agent, kind):
 
 def episode(states, actions, rewards) -> Rollout:
     """Whole texts, (B, T) each, as a trainer reads them."""
-    ones, rows = np.ones(actions.shape), np.zeros(len(actions))
+    ones, rows = np.ones(actions.shape), np.zeros(len(actions), dtype=int)
     return Rollout(states[:, :1], actions, ones, 0 * ones, rewards, rows == 0, rows)
 
 
@@ -217,7 +217,7 @@ def train_model(policy_network, text_data, target_texts, epochs, learning_rate) 
     def token_reward(completions, mask, targets):
         paid = np.zeros(mask.shape)
         for i, seen in enumerate(mask > 0):
-            target_text = targets[i][targets[i] > 0]
+            target_text = targets[i][targets[i] >= 0]
             paid[i, seen] = reward_function(completions[i, seen], target_text)
         return paid
 
@@ -321,6 +321,7 @@ def guide(model, instant: InstantReward, reward_function, rollout, trainers) -> 
     of = instant.tokenizer
     prompt = [[of.bos_id, *of.encode("The cat sat on")]]
     ends = {"eos_id": of.eos_id, "pad_id": of.pad_id, "max_length": 36}
+    ends["target_mask"] = [[1] * len(prompt[0])]  # GPT-2's BOS is an EOS
     halves = lambda *arrays: 0.5 * sum(instant.scores(*arrays))  # noqa: E731
     task = BatchedEnvironment(prompt, prompt, halves, len(of), tokenizer=of, **ends)
     trainer = trainers.PolicyGradientTrainer(model, task, settings)

@@ -1,9 +1,8 @@
 """The documents' environments, one text at a time and in batches.
 
-`TextEnvironment` (document 000), `LMEnvironment` (001) and
-`TextGenerationEnv` (003) are Gymnasium environments: an action is a token, and
-`step` returns its reward.  `env.batched()` is the same task for training: it
-holds the prompts and targets as arrays and rewards a batch of completions.
+`TextEnvironment` (document 000), `LMEnvironment` (001) and `TextGenerationEnv` (003)
+are Gymnasium environments: an action is a token, and `step` returns its reward.
+`env.batched()` is the same task for training, a `BatchedEnvironment`.
 
 N texts in the task, B batch, P prompt length, T completion length.
 """
@@ -18,7 +17,6 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete, MultiDiscrete
-from rapidfuzz.distance import Levenshtein
 
 from core import checks, rewards, tasks
 from core.sampling import check_prompt_mask
@@ -33,20 +31,20 @@ class BatchedEnvironment:
         targets: (N, T) int64 token ids, pad_id after the end of a text; or other ids
             that the reward needs, for example the prompts.
         token_reward: f(completions, mask, targets) -> float, each (B, T), as those of
-            `core.rewards`.
+            `core.rewards`; the targets are then -1 where target_mask is 0.
         vocab_size: V; all ids are in [0, V).
         eos_id: ends a text; None: all completions have T tokens and are terminated.
-        pad_id: what stands after the end (`core.rewards` expects 0).
+        pad_id: what stands after the end; any id, also that of EOS or of a letter.
         tokenizer: decodes `texts`; without one a text is its token ids.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
         max_length: T, the limit of a completion's length; None: the targets'.
-        limit_ends: a text that reaches the limit counts as terminated, not as cut off.
-            Set it where no reward can follow the limit: a critic or a Q network would
-            else expect more rewards after it.
+        limit_ends: a text at the limit counts as terminated, not as cut off.  Set it
+            where no reward can follow, which a critic or Q network would else expect.
         prompt_vocab_size: where a prompt is no text but, say, a recording's number:
             the limit of these, in prompts and in targets; None: vocab_size.
-    Raises: ValueError for empty or unequal prompts and targets, ids outside the
-        vocabulary, a mask that does not fit.
+        target_mask: (N, T), 1 on tokens.  None: prompt_mask where the targets are the
+            prompts, else what `core.rewards.unpadded` finds, in texts alone.
+    Raises: ValueError for empty or unequal arrays, other ids, masks that do not fit.
     """
 
     def __init__(
@@ -62,18 +60,24 @@ class BatchedEnvironment:
         max_length: int | None = None,
         limit_ends: bool = False,
         prompt_vocab_size: int | None = None,
+        target_mask=None,
     ) -> None:
+        checks.finite(vocab_size=vocab_size, pad_id=pad_id)  # not None
+        checks.integer(1, prompt_vocab_size=prompt_vocab_size, max_length=max_length)
         read = prompt_vocab_size or vocab_size
         self.prompts = checks.ids("prompts", prompts, read)
         self.targets = checks.ids("targets", targets, max(vocab_size, read))
         count, found = len(self.prompts), len(self.targets)
-        wanted = f"targets: expected {count} rows, one per prompt, got {found}"
-        checks.require(count == found, wanted)
+        checks.require(count == found, f"targets: expected {count} rows, got {found}")
         checks.token_id(vocab_size, eos_id=eos_id, pad_id=pad_id)
-        checks.at_least(1, max_length=max_length)
         if prompt_mask is not None:
-            check_prompt_mask(prompt_mask, self.prompts.shape)
-            prompt_mask = np.asarray(prompt_mask, dtype=np.float64)
+            prompt_mask = check_prompt_mask(prompt_mask, self.prompts.shape)
+            if target_mask is None and np.array_equal(prompts, targets):
+                target_mask = prompt_mask
+        if target_mask is None:
+            with checks.about("target_mask: expected one for such targets", ValueError):
+                target_mask = rewards.unpadded(self.targets, eos_id, pad_id) >= 0
+        self.target_mask = checks.flags("target_mask", target_mask, self.targets.shape)
         self.token_reward, self.tokenizer = token_reward, tokenizer
         self.vocab_size, self.eos_id, self.pad_id = vocab_size, eos_id, pad_id
         self.prompt_mask, self.limit_ends = prompt_mask, limit_ends
@@ -84,66 +88,85 @@ class BatchedEnvironment:
 
     def sample(self, batch_size: int, rng: np.random.Generator):
         """(B,) int64: rows, drawn uniformly."""
-        checks.at_least(1, batch_size=batch_size)
+        checks.whole(1, batch_size=batch_size)
         return rng.integers(len(self), size=batch_size)
+
+    def wanted(self, rows):
+        """(B, T) int64: targets[rows] as token rewards read them, -1 for no token."""
+        [rows] = checks.ids("rows", [rows], len(self))
+        return np.where(self.target_mask[rows], self.targets[rows], -1)
 
     def rewards(self, completions, mask, rows):
         """(B, T) float: the token rewards of completions of prompts[rows].
 
-        Raises: ValueError where the token reward is not finite or has another shape.
+        Raises: ValueError for other shapes or rows, and rewards that are not finite.
         """
-        completions = np.asarray(completions)
-        found = self.token_reward(completions, mask, self.targets[rows])
-        found = checks.finite_array("token_reward", found, completions.shape)
-        return np.where(mask, found, 0.0)
+        completions, seen = checks.written(completions, mask)
+        checks.shape(seen.shape[:1], rows=rows)
+        paid = self.token_reward(completions, mask, self.wanted(rows))
+        paid = checks.finite_array("token_reward", paid, seen.shape)
+        return np.where(seen, paid, 0.0)
 
     def terminated(self, completions, mask):
         """(B,) bool: False where the limit cut a text off before its EOS."""
-        if self.eos_id is None or self.limit_ends:
-            return np.ones(len(completions), dtype=bool)
-        return ((completions == self.eos_id) & (mask > 0)).any(axis=1)
+        completions, seen = checks.written(completions, mask)
+        ends = ((completions == self.eos_id) & (seen > 0)).any(axis=1)
+        return ends | (self.eos_id is None or self.limit_ends)
 
-    def texts(self, completions) -> list[str]:
+    def texts(self, completions, mask=None) -> list[str]:
         """B texts up to the first EOS; without a tokenizer, token ids.
 
-        Pads are left out: rows of different ids can have one text; compare ids then.
+        Without a mask (B, T) pads are left out, and different rows can have one text.
         """
-        if self.tokenizer is not None:
-            return [self.tokenizer.decode(row) for row in completions]
-        rows = np.asarray(completions).tolist()
-        kept = (takewhile(lambda i: i != self.eos_id, row) for row in rows)
-        return [" ".join(str(i) for i in row if i != self.pad_id) for row in kept]
+        read, end, pad = self.tokenizer, self.eos_id, self.pad_id
+        if read is not None and read.eos_id == end:
+            end = None  # `decode` knows it, and that it may pad at the left
+        checks.integers(completions=completions)
+        rows = np.asarray(completions)
+        checks.require(
+            rows.ndim == 2, f"completions: expected (B, T), got {rows.shape}"
+        )
+        if mask is not None:
+            mask, pad = checks.flags("mask", mask, rows.shape), None
+            rows = [row[seen] for row, seen in zip(rows, mask)]
+        kept = [list(takewhile(lambda i: i != end, row.tolist())) for row in rows]
+        if read is not None:
+            return [read.decode(row) for row in kept]
+        return [" ".join(str(i) for i in row if i != pad) for row in kept]
 
     def targets_text(self, rows) -> list[str]:
         """The target texts of `rows`, in the form of `texts`."""
-        return self.texts(self.targets[rows])
+        [rows] = checks.ids("rows", [rows], len(self))
+        return self.texts(self.targets[rows], self.target_mask[rows])
 
 
 class TokenEnvironment(gymnasium.Env):
     """What the three environments share.
 
-    A further one sets `token_rewards`, defines `_reward`, the reward of the last token,
-    and calls this `__init__`.  The pad is 0; padding in prompts is read as tokens.
+    A further one sets `token_rewards` and calls this `__init__`.  The pad is that of
+    the tokenizer, else 0; padding in prompts is read as tokens.
 
     Attributes: task, the same as a `BatchedEnvironment`, and its prompts, targets,
     max_length, vocab_size, eos_id, tokenizer; row, target, tokens of the current text.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 1}
-    token_rewards: dict[str, Callable]  # by `reward`: each is `_reward` of a batch
-    _reward: Callable[[], float]  # what the last of `tokens` earns
+    token_rewards: dict[str, Callable]  # by `reward`
 
     def __init__(self, task: tuple, reward: str, render_mode: str | None) -> None:
         """task: prompts (N, P), targets (N, T), vocab_size, tokenizer or None."""
         checks.one_of(tuple(self.token_rewards), reward=reward)
-        checks.one_of((None, "ansi"), render_mode=render_mode)
+        if render_mode not in (None, "ansi"):  # what wraps it may ask for pictures
+            unknown = f"render_mode: nothing is rendered as {render_mode!r}"
+            gymnasium.logger.warn(unknown)
         self.reward, self.render_mode = reward, render_mode
-        prompts, targets, self.vocab_size, self.tokenizer = task
-        self.eos_id = None if self.tokenizer is None else self.tokenizer.eos_id
+        prompts, targets, self.vocab_size, of = task
+        self.tokenizer, mask = of, None if of else np.ones(np.shape(targets))
+        ends = (of.eos_id, of.pad_id, of) if of else ()
         rewarded = (prompts, targets, self.token_rewards[reward], self.vocab_size)
-        self.task = BatchedEnvironment(*rewarded, self.eos_id, tokenizer=self.tokenizer)
+        self.task = BatchedEnvironment(*rewarded, *ends, target_mask=mask)
         self.prompts, self.targets = self.task.prompts, self.task.targets
-        self.max_length = self.task.max_length
+        self.eos_id, self.max_length = self.task.eos_id, self.task.max_length
         width = self.prompts.shape[1] + self.max_length
         self.action_space = Discrete(self.vocab_size)
         self.observation_space = MultiDiscrete(np.full(width, self.vocab_size))
@@ -159,14 +182,12 @@ class TokenEnvironment(gymnasium.Env):
         """Start a text; options={"row": i} chooses it, else it is drawn."""
         super().reset(seed=seed)
         options, count = options or {}, len(self.prompts)
-        wanted = f'options: expected {{"row": i}}, got {options}'
-        checks.require(set(options) <= {"row"}, wanted)
+        checks.require(set(options) <= {"row"}, 'options: expected {"row": i}')
         row = options.get("row")
         self.row = int(self.np_random.integers(count)) if row is None else row
         wanted = f"options: expected a row in [0, {count}), got {self.row}"
-        checks.require(0 <= self.row < count, wanted)
-        target = self.targets[self.row]
-        self.target = target[target != 0].tolist()
+        checks.require(self.row in range(count), wanted)
+        self.target = self.targets[self.row][self.task.target_mask[self.row]].tolist()
         self.tokens, self.ended = [], False
         return self._observation(), {"row": self.row}
 
@@ -174,10 +195,8 @@ class TokenEnvironment(gymnasium.Env):
         """Append the token `action`: its reward, and whether the text has ended."""
         if self.ended:
             raise ResetNeeded("step: the text has ended; call reset first")
-        checks.require(
-            self.action_space.contains(action),
-            f"action: expected a token id in [0, {self.vocab_size}), got {action!r}",
-        )
+        wanted = f"action: expected a token id in [0, {self.vocab_size})"
+        checks.require(self.action_space.contains(action), f"{wanted}, got {action!r}")
         self.tokens.append(int(action))
         full = len(self.tokens) == self.max_length
         terminated = full if self.eos_id is None else int(action) == self.eos_id
@@ -187,10 +206,19 @@ class TokenEnvironment(gymnasium.Env):
 
     def render(self) -> str | None:
         """The text so far, in render mode "ansi"."""
-        return self.task.texts([self.tokens])[0] if self.render_mode else None
+        tokens = np.array([self.tokens], dtype=int)
+        [text] = self.task.texts(tokens, np.ones(tokens.shape))
+        return text if self.render_mode == "ansi" else None
+
+    def _reward(self) -> float:
+        """What the last token earns; the last of a batch's row would end the text."""
+        made = self.tokens if self.ended else [*self.tokens, 0]
+        wanted = self.task.wanted([self.row])
+        paid = self.task.token_reward([made], [[1] * len(made)], wanted)
+        return float(paid[0, len(self.tokens) - 1])
 
     def _observation(self):
-        rest = [0] * (self.max_length - len(self.tokens))
+        rest = [self.task.pad_id] * (self.max_length - len(self.tokens))
         return np.array([*self.prompts[self.row], *self.tokens, *rest])
 
 
@@ -201,8 +229,8 @@ class TextEnvironment(TokenEnvironment):
     Discrete(V): the next token of the tokenizer.
 
     ## Observation Space
-    MultiDiscrete of 1 + T token ids: BOS and the tokens so far, then pads.
-    T is the number of the text's tokens and its EOS.
+    MultiDiscrete of 1 + T token ids: BOS and the tokens so far, then pads.  T is the
+    number of the text's tokens and its EOS.
 
     ## Starting State
     BOS alone.  (The document starts from None, to which no token can be added.)
@@ -236,18 +264,13 @@ class TextEnvironment(TokenEnvironment):
         reward: str = "position",
         render_mode: str | None = None,
     ) -> None:
-        checks.require(text, "text: expected at least one token, got ''")
+        wanted = f"text: expected a text, not empty, got {text!r:.60}"
+        checks.require(isinstance(text, str) and text, wanted)
         self.text = text
         tokenizer = tokenizer or CharTokenizer([text], keep_words=True)
-        target = [*tokenizer.encode(text), tokenizer.eos_id]
-        task = ([[tokenizer.bos_id]], [target], len(tokenizer), tokenizer)
+        begin, *target = tokenizer.enclosed(text)
+        task = ([[begin]], [target], len(tokenizer), tokenizer)
         super().__init__(task, reward, render_mode)
-
-    def _reward(self) -> float:
-        token, t = self.tokens[-1], len(self.tokens) - 1
-        if self.reward == "indicator":
-            return float(token in self.target)
-        return float(token == self.target[t]) / len(self.target)
 
 
 class LMEnvironment(TokenEnvironment):
@@ -257,14 +280,13 @@ class LMEnvironment(TokenEnvironment):
     Discrete(V): the next token id.
 
     ## Observation Space
-    MultiDiscrete of P + T token ids: input, tokens so far, then pads (0).
+    MultiDiscrete of P + T token ids: input, tokens so far, then 0.
 
     ## Starting State
     The input sequence.
 
     ## Reward
-    The similarity of a text is the share of the target's tokens that it has at their
-    position.
+    The similarity of a text: the share of the target's tokens that are at their place.
     "similarity": the document's, the similarity so far at every step.  A right token
     counts again at each later step: the first one T times, the last one once.
     "difference": what the step adds to the similarity; the sum is the final similarity.
@@ -274,7 +296,7 @@ class LMEnvironment(TokenEnvironment):
 
     Args:
         input_seq: P token ids, at least one.
-        target_seq: T token ids, at least one, none of them 0 (the pad).
+        target_seq: T token ids, at least one.
         vocab_size: V.
         reward: "difference" or "similarity".
         render_mode: None or "ansi".
@@ -293,9 +315,8 @@ class LMEnvironment(TokenEnvironment):
         reward: str = "difference",
         render_mode: str | None = None,
     ) -> None:
-        prompts = checks.ids("input_seq", [list(input_seq)], vocab_size)
-        targets = checks.ids("target_seq", [list(target_seq)], vocab_size)
-        checks.require(targets.all(), "target_seq: expected no 0, the pad id")
+        prompts = checks.ids("input_seq", [input_seq], vocab_size)
+        targets = checks.ids("target_seq", [target_seq], vocab_size)
         super().__init__((prompts, targets, vocab_size, None), reward, render_mode)
 
     def _similarity(self, tokens: list[int]) -> float:
@@ -303,10 +324,8 @@ class LMEnvironment(TokenEnvironment):
         return right / len(self.target)
 
     def _reward(self) -> float:
-        now = self._similarity(self.tokens)
-        if self.reward == "similarity":
-            return now
-        return now - self._similarity(self.tokens[:-1])
+        before = [] if self.reward == "similarity" else self.tokens[:-1]
+        return self._similarity(self.tokens) - self._similarity(before)
 
 
 class TextGenerationEnv(TokenEnvironment):
@@ -359,17 +378,15 @@ class TextGenerationEnv(TokenEnvironment):
     ) -> None:
         if prompts is None and targets is None:
             prompts, targets = tasks.continuations("en")
-        for name, texts in (("prompts", prompts), ("targets", targets)):
-            wanted = f"{name}: expected a list of texts, none empty, got {texts!r:.60}"
-            checks.require(texts and not isinstance(texts, str) and all(texts), wanted)
-        self.text_data, self.target_texts = list(prompts or ()), list(targets or ())
+        self.text_data = checks.texts("prompts", prompts)
+        self.target_texts = checks.texts("targets", targets)
+        checks.require(all(self.target_texts), "targets: expected texts, none empty")
         tokenizer = tokenizer or WordTokenizer(self.text_data + self.target_texts)
-        longest = max(len(tokenizer.encode(text)) for text in self.text_data)
-        left = tokenizer.encode_batch(self.text_data, longest, side="left")
-        longest = max(len(tokenizer.encode(text)) for text in self.target_texts)
+        with checks.about("prompts"):
+            left, _ = tokenizer.encode_prompts(self.text_data)
+        longest = max((len(tokenizer.encode(t)) for t in self.target_texts), default=0)
         right = tokenizer.encode_batch(self.target_texts, longest + 1, add_eos=True)
-        task = (left, right, len(tokenizer), tokenizer)
-        super().__init__(task, reward, render_mode)
+        super().__init__((left, right, len(tokenizer), tokenizer), reward, render_mode)
 
     def get_text_data(self) -> list[str]:
         """The N prompts as texts (the document's name)."""
@@ -379,21 +396,5 @@ class TextGenerationEnv(TokenEnvironment):
         """The N targets as texts (the document's name)."""
         return list(self.target_texts)
 
-    def _reward(self) -> float:
-        before, distance = self.tokens[:-1], self._distance(self.tokens)
-        if self.reward == "similarity":
-            return 1 / (1 + distance) - 1 / (1 + self._distance(before))
-        after = distance if self.ended else self._within_reach(self.tokens)
-        return (self._within_reach(before) - after) / len(self.target)
 
-    def _within_reach(self, tokens: list[int]) -> int:
-        """The least edit distance that a text beginning so can end with."""
-        return min(self._distance(tokens, j) for j in range(len(self.target) + 1))
-
-    def _distance(self, tokens: list[int], length: int | None = None) -> int:
-        return Levenshtein.distance(tokens, self.target[:length])
-
-
-gymnasium.register(
-    id="core/TextGenerationEnv-v0", entry_point="core.envs:TextGenerationEnv"
-)
+gymnasium.register("core/TextGenerationEnv-v0", "core.envs:TextGenerationEnv")

@@ -2,13 +2,11 @@
 
 With a vocabulary of at most 8 tokens and at most 4 of them per completion, all texts
 fit in one table.  Then an expectation is a sum, and J, its gradient, the KL divergence,
-and the mean and variance of any estimator are numbers without a sampling error.  The
-tests and the chapters compare with them.
+and the mean and variance of any estimator are numbers without a sampling error.
 
 N completions, T maximal length, S states (prefixes that are not finished), V
-vocabulary.  A policy is a table of logits (S, V): one softmax per state.  Its gradient
-is taken with respect to these logits, so it has the shape (S, V) as well.  Everything
-is NumPy, float64, natural logarithms (nats).
+vocabulary.  A policy is a table of logits (S, V): one softmax per state, and so is its
+gradient.  Everything is NumPy, float64, natural logarithms (nats).
 """
 
 from __future__ import annotations
@@ -54,14 +52,24 @@ def policy_logits(mdp: TokenMDP, function: Callable):
 
 def log_softmax(logits):
     """log π(a|s) = logits - log Σ exp(logits) over the last axis, nats."""
-    logits = np.asarray(logits, dtype=float)
+    logits = checks.floats("logits", logits)
+    checks.require(logits.ndim, "logits: expected (..., V), got a number")
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def log_policy(mdp: TokenMDP, logits):
-    """log π(a|s), (S, V); ValueError unless logits are finite and (S, V)."""
-    return log_softmax(checks.finite_array("logits", logits, mdp.next_state.shape))
+    """log π(a|s), (S, V); ValueError unless logits are (S, V), finite or -inf.
+
+    A token with the logit -inf is never written; each state needs one that is.
+    """
+    logits = checks.floats("logits", logits)
+    never = logits == -np.inf
+    written = not never.all(axis=-1).any()
+    checks.require(written, "logits: expected a token in each row")
+    kept, shape = np.where(never, 0, logits), mdp.next_state.shape
+    kept = checks.finite_array("logits", kept, shape)
+    return log_softmax(np.where(never, -np.inf, kept))
 
 
 def policy(mdp: TokenMDP, logits):
@@ -71,7 +79,8 @@ def policy(mdp: TokenMDP, logits):
 
 def completion_logprobs(mdp: TokenMDP, logits):
     """log π(y_t | y_<t) of every token, (N, T), nats; 0 after a completion's end."""
-    return log_policy(mdp, logits)[mdp.visits, mdp.completions] * mdp.mask
+    logprobs = log_policy(mdp, logits)[mdp.visits, mdp.completions]
+    return np.where(mdp.mask > 0, logprobs, 0)
 
 
 def probabilities(mdp: TokenMDP, logits):
@@ -127,8 +136,7 @@ def optimal(mdp: TokenMDP):
 def occupancy(mdp: TokenMDP, logits):
     """d(s), (S,): the probability that a completion passes through s.
 
-    A prefix is visited at most once, so this is the expected number of visits too.  No
-    discount in it.
+    Also the expected number of visits, as there is one at most.  No discount in it.
     """
     pi = policy(mdp, logits)
     visited = np.zeros(len(mdp.states))
@@ -155,14 +163,21 @@ def kl(mdp: TokenMDP, logits, ref_logits) -> float:
 
 def entropy(mdp: TokenMDP, logits) -> float:
     """H(π) = E_π[-Σ_t log π(y_t | y_<t)] of whole texts, nats: J for -log π."""
-    return objective(with_rewards(mdp, -log_policy(mdp, logits), gamma=1.0), logits)
+    return objective(with_rewards(mdp, -_written(mdp, logits), gamma=1.0), logits)
+
+
+def _written(mdp: TokenMDP, logits):
+    """log π, (S, V), with 0 for a token that is never written: 0 log 0 = 0."""
+    logprobs = log_policy(mdp, logits)
+    return np.where(logprobs == -np.inf, 0, logprobs)
 
 
 def _k1(mdp: TokenMDP, logits, ref_logits):
     """log π - log π_ref, (S, V)."""
     shape = mdp.next_state.shape
     ref_logits = checks.finite_array("ref_logits", ref_logits, shape)
-    return log_policy(mdp, logits) - log_softmax(ref_logits)
+    logprobs = log_policy(mdp, logits)
+    return np.where(logprobs == -np.inf, 0, logprobs - log_softmax(ref_logits))
 
 
 # --- Gradients -------------------------------------------------------------
@@ -208,7 +223,7 @@ def entropy_gradient(mdp: TokenMDP, logits, fixed_states: bool = False):
         entropy bonus per token in the loss is differentiated to.
     """
     gamma = 0.0 if fixed_states else 1.0
-    problem = with_rewards(mdp, -log_policy(mdp, logits), gamma)
+    problem = with_rewards(mdp, -_written(mdp, logits), gamma)
     return objective_gradient(problem, logits, discount_states=False)
 
 
@@ -261,33 +276,29 @@ def moments(probs, samples):
 
     The variance is taken in each component; its sum is the total variance E‖g - E g‖².
     """
-    samples = np.asarray(samples, dtype=float)
+    samples = checks.finite_array("samples", samples)
+    checks.at_least(1, samples=samples.ndim)
     probs = _probabilities(probs, len(samples))
     mean = np.tensordot(probs, samples, axes=1)
     return mean, np.tensordot(probs, (samples - mean) ** 2, axes=1)
 
 
-def batch_moments(
-    probs, estimator: Callable, batch_size: int, max_batches: int = 50_000
-):
+def batch_moments(probs, estimator: Callable, batch_size: int, max_batches=50_000):
     """Mean and variance of an estimator that reads several completions.
 
     Every batch of `batch_size` independent completions is enumerated, N ** batch_size
-    of them.
+    of them; ValueError where these are more than max_batches.
 
     Args:
         probs: (N,), the probability of each completion.
         estimator: function of rows (batch_size,) int64, with repetitions, to an array
             of any fixed shape.
-    Raises: ValueError where there are more than max_batches.
     """
-    checks.at_least(1, batch_size=batch_size)
-    probs = _probabilities(probs, len(probs))
-    checks.require(
-        len(probs) ** batch_size <= max_batches,
-        f"batch_size: expected at most {max_batches} batches, "
-        f"got {len(probs)} ** {batch_size}",
-    )
+    checks.whole(1, batch_size=batch_size, max_batches=max_batches)
+    probs = _probabilities(probs, np.size(checks.floats("probs", probs)))
+    wanted = f"batch_size: expected at most {max_batches} batches"
+    few = batch_size * np.log(len(probs)) <= np.log(float(max_batches)) + 1e-9
+    checks.require(few, f"{wanted}, got {len(probs)} ** {batch_size}")
     batches = np.array(list(product(range(len(probs)), repeat=batch_size)))
     samples = np.array([estimator(rows) for rows in batches])
     return moments(probs[batches].prod(axis=1), samples)

@@ -8,12 +8,7 @@ weight that is missing, left over or of another shape.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 from core import checks
 from core.settings import BERTConfig, GPTConfig
 from core.text import FileTokenizer
-from core.weights import check_names
+from core.weights import aside, check_names, recover
 
 # What is downloaded: no code, no pickle, no second copy of the weights.
 FILES = ["config.json", "generation_config.json", "model*.safetensors"]
@@ -90,6 +85,8 @@ def folder(name: str | Path) -> Path:
         name: a directory, or a name on huggingface.co such as "gpt2".
     Raises: FileNotFoundError where there is neither; it says which files to put where.
     """
+    checks.require(str(name), "name: expected a directory or a name, got ''")
+    recover(name)
     if Path(name).is_dir():
         return Path(name)
     import huggingface_hub  # here: it reads its environment when imported
@@ -98,11 +95,10 @@ def folder(name: str | Path) -> Path:
         return Path(huggingface_hub.snapshot_download(str(name), allow_patterns=FILES))
     except Exception as error:  # the hub and its HTTP client: no narrower
         reason = str(error).strip().split("\n")[0]
-        raise FileNotFoundError(
-            f"name: there is no directory {str(name)!r}, and it could not be "
-            f"downloaded ({reason}); put config.json, model.safetensors and "
-            f"tokenizer.json of the model into {Path(name).absolute()}"
-        ) from error
+        missing = f"there is no directory {str(name)!r}, and it could not be downloaded"
+        files = "config.json, model.safetensors and tokenizer.json of the model"
+        hint = f"{missing} ({reason}); put {files} into {Path(name).absolute()}"
+        raise FileNotFoundError(f"name: {hint}") from error
 
 
 def read_config(
@@ -117,10 +113,10 @@ def read_config(
     Raises: FileNotFoundError; ValueError where the file cannot be read or asks for what
         `core` does not compute.
     """
+    recover(directory)
     path = Path(directory) / "config.json"
     told = _read_json(path)
-    kind = told.get("model_type")
-    asked = {"head": head, "num_labels": num_labels}
+    kind, asked = told.get("model_type"), {"head": head, "num_labels": num_labels}
     asked = {name: value for name, value in asked.items() if value is not None}
     wanted = f"head, num_labels: only a BERT has them, {path} is of {kind!r}"
     checks.require(kind == "bert" or not asked, wanted)
@@ -144,17 +140,15 @@ def read_weights(directory: str | Path, config: Config, shapes: dict) -> dict:
     Raises: FileNotFoundError; ValueError where a file is damaged, a name missing or
         extra, or a shape differs.
     """
-    directory = Path(directory)
-    found = {}
+    directory, found = Path(directory), {}
     for path in weight_files(directory):
         found |= _our_names(_read_arrays(path), config.model_type)
     _untie(found, directory)
     if isinstance(config, GPTConfig):
         head = read_value_head(directory)
         found |= head
-        shapes = {
-            n: s for n, s in shapes.items() if head or not n.startswith("value_head.")
-        }
+        left_out = () if head else ("value_head.",)
+        shapes = {n: s for n, s in shapes.items() if not n.startswith(left_out)}
     else:
         path = directory / "config.json"
         own = _fields(_read_json(path), path)
@@ -170,7 +164,7 @@ def write(
     arrays: dict,
     tokenizer: FileTokenizer | None = None,
 ) -> None:
-    """Write a model as `transformers` reads it, whole or not at all.
+    """Write a model as `transformers` reads it, whole or not at all, as `aside` says.
 
     Args:
         directory: made where it does not exist; files of other names in it stay.
@@ -186,8 +180,8 @@ def write(
         text = json.dumps(options, indent=2)
         (new / "config.json").write_text(text + "\n", encoding="utf-8")
         save_file(body, new / "model.safetensors", {"format": "pt"})
-        if heads:
-            write_value_head(new, heads)
+        if heads or (Path(directory) / "value_head.safetensors").exists():
+            write_value_head(new, heads)  # an older one must not stay
         if tokenizer is not None:
             tokenizer.save(new)
 
@@ -198,6 +192,7 @@ def weight_files(directory: str | Path) -> list[Path]:
     Raises: FileNotFoundError where one is missing; ValueError for an index that points
         out of the directory.
     """
+    recover(directory)
     directory = Path(directory)
     whole = directory / "model.safetensors"
     index = directory / "model.safetensors.index.json"
@@ -226,30 +221,6 @@ def read_value_head(directory: str | Path) -> dict:
     return _read_arrays(path) if path.exists() else {}
 
 
-@contextmanager
-def aside(directory: str | Path) -> Iterator[Path]:
-    """A new directory whose files take their places when all are written.
-
-    An error or a crash before that leaves what was in `directory` as it was.  After it
-    each file is replaced whole, and those that are still to come lie in .writing-*.
-    """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
-    try:
-        yield new
-        for path in new.iterdir():
-            path.chmod(0o644)  # safetensors lets only the owner read
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-    except BaseException:
-        shutil.rmtree(new)
-        raise
-    for path in sorted(new.iterdir()):
-        os.replace(path, directory / path.name)
-    new.rmdir()
-
-
 def check_tokenizer(tokenizer: FileTokenizer | None, vocab_size: int) -> None:
     """ValueError unless a tokenizer can be saved beside a model."""
     if tokenizer is None:
@@ -257,9 +228,8 @@ def check_tokenizer(tokenizer: FileTokenizer | None, vocab_size: int) -> None:
     wanted = "tokenizer: expected a ByteBPETokenizer or PretrainedTokenizer"
     found = f"got {type(tokenizer).__name__}, which has no files"
     checks.require(hasattr(tokenizer, "save"), f"{wanted}, {found}")
-    count = len(tokenizer)
-    wanted = f"tokenizer: expected at most the model's {vocab_size} tokens, got {count}"
-    checks.require(count <= vocab_size, wanted)
+    wanted = f"tokenizer: expected at most the model's {vocab_size} tokens"
+    checks.require(len(tokenizer) <= vocab_size, f"{wanted}, got {len(tokenizer)}")
 
 
 def check_tokenizer_file(directory: str | Path, vocab_size: int) -> None:
@@ -276,8 +246,7 @@ def check_tokenizer_file(directory: str | Path, vocab_size: int) -> None:
 
 def _read_json(path: Path) -> dict:
     if not path.is_file():
-        hint = f"put the model's {path.name} there"
-        raise FileNotFoundError(f"{path} does not exist; {hint}")
+        raise FileNotFoundError(f"{path} does not exist; put that of the model there")
     with checks.about(f"{path}: not JSON", ValueError):
         found = json.loads(path.read_text("utf-8"))
     wanted = f"{path}: expected an object, got {found!r:.40}"

@@ -43,7 +43,7 @@ class TokenMDP:
         gamma: float = 1.0,
         max_states: int = 5000,
     ) -> TokenMDP:
-        """All prefixes and completions of a problem.
+        """All prefixes and completions of a problem; ValueError for one out of bounds.
 
         Args:
             vocab_size: V, at least 2.
@@ -52,20 +52,18 @@ class TokenMDP:
                 -> the reward of that token, finite.
             eos_id: token that ends a text, or None.
             gamma: in [0, 1].
-            max_states: refuse a problem with more prefixes than this.
-        Raises: ValueError for anything outside these bounds.
+            max_states: refuse a problem with more prefixes, or tokens, than this.
         """
-        checks.at_least(2, vocab_size=vocab_size)
-        checks.at_least(1, max_length=max_length)
+        checks.whole(2, vocab_size=vocab_size)
+        checks.whole(1, max_length=max_length, max_states=max_states)
         checks.token_id(vocab_size, eos_id=eos_id)
         checks.unit_interval(gamma=gamma)
+        # At least one prefix a length: so many are counted, then refused, at most.
+        count, times = vocab_size - (eos_id is not None), range(max_length)
+        size = sum(count**t for t in times[: max_states + 1])
+        small = max(vocab_size, size) <= max_states
+        checks.require(small, f"max_states: expected at most {max_states} states")
         going_on = [a for a in range(vocab_size) if a != eos_id]
-        size = sum(len(going_on) ** t for t in range(max_length))
-        checks.require(
-            size <= max_states,
-            f"max_states: expected at most {max_states} states, got {size}",
-        )
-        times = range(max_length)
         states = [s for t in times for s in product(going_on, repeat=t)]  # by depth
         # No finished text is a key.
         index = {state: i for i, state in enumerate(states)}

@@ -1,12 +1,11 @@
 """What a trainer and the sampler ask of a policy, in either framework.
 
-N prompts, B completions, B / N of each prompt one after the other; P prompt,
-T completion length, V vocabulary.
+N prompts, B completions, B / N of each prompt one after the other; P prompt, T
+completion length, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 
@@ -32,10 +31,10 @@ class TokenPolicy:
             prompts: (N, P) int.
             completions: (B, T) int; row i answers prompt i // (B / N).
             prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-        Returns: logits (B, T, V), values (B, T); position t sees the prompt
-            and the tokens before t.
-        Raises: ValueError for an empty prompt, and for a mask where the
-            policy would read padding.
+        Returns: logits (B, T, V), values (B, T); position t sees the prompt and the
+            tokens before t.
+        Raises: ValueError for an empty prompt, and for a mask where the policy would
+            read padding.
         """
         raise NotImplementedError
 
@@ -53,10 +52,12 @@ class TokenPolicy:
 
         Args:
             prompts, completions, prompt_mask: as for `score`.
-            mask: (B, T), 1 up to and including the first EOS; None: all ones.  A
-                recurrent policy ignores it; any other returns 0 where it is 0.
+            mask: (B, T), 1 on the tokens that are scored, as up to and including the
+                first EOS; None: all ones.  Behind the last 1 nothing is read.
             temperature, top_k, top_p: the sampler's.
-        Returns: logprobs, entropies (nats) and values, each (B, T).
+        Returns: logprobs, entropies (nats) and values, each (B, T), 0 where the mask
+            is 0.
+        Raises: ValueError for a mask of another shape, and as `score`.
         """
         sampled = temperature, top_k, top_p
         return self._evaluate(prompts, completions, mask, prompt_mask, sampled)
@@ -75,17 +76,3 @@ class TokenPolicy:
     def keep(self, state: Any, rows) -> Any:
         """The state of some rows (int tensor), to go on with them alone."""
         raise NotImplementedError
-
-    def once(self, make: Callable[[Any], Any]) -> Any:
-        """`make(self)`, made once for each policy and freed with it.
-
-        TensorFlow's half keeps here what it compiles; PyTorch compiles nothing.
-
-        Args:
-            make: a function at a module's top level; a lambda would be made anew each
-                time.
-        """
-        made = vars(self).setdefault("_made", {})  # so that Keras tracks nothing
-        if make not in made:
-            made[make] = make(self)
-        return made[make]

@@ -1,7 +1,7 @@
 """Batches to pretrain language models on texts: next and masked tokens.
 
 A batch is (inputs, targets, mask), as `SupervisedTrainer.step` takes it; every text
-stands between BOS and EOS.  B rows, L tokens a row.
+stands between BOS and EOS, which the tokenizer must have.  B rows, L tokens a row.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ import numpy as np
 
 from core import checks
 from core.envs import BatchedEnvironment
-from core.text import Tokenizer
+from core.text import SPECIAL_NAMES, Tokenizer
 
 
 def packed_rows(tokenizer: Tokenizer, texts: list[str], length: int):
     """Texts one after the other in rows without padding.
 
-    A row begins with a text; what does not fit into it is cut off.
+    A row of L = length tokens begins with a text; what does not fit into it is cut off.
 
-    Args:
-        tokenizer: with BOS and EOS.
-        length: tokens in a row, L.
     Returns: (rows, L) int64; the last texts may not fill a row and are left out.
     Raises: ValueError where all texts together do not fill a row.
 
@@ -31,9 +28,10 @@ def packed_rows(tokenizer: Tokenizer, texts: list[str], length: int):
     array([[1, 3, 4, 5, 2, 1, 3],
            [1, 4, 2, 1, 5, 2, 1]])
     """
+    checks.whole(1, length=length)
     rows, row = [], []
-    for text in texts:
-        row += _enclosed(tokenizer, text)
+    for text in checks.texts("texts", texts):
+        row += tokenizer.enclosed(text)
         if len(row) >= length:
             rows.append(row[:length])
             row = []
@@ -42,20 +40,17 @@ def packed_rows(tokenizer: Tokenizer, texts: list[str], length: int):
 
 
 def padded_rows(tokenizer: Tokenizer, texts: list[str]):
-    """Each text in a row of its own, padded on the right.
+    """Each text, at least one, in a row of its own, padded on the right.
 
-    Args:
-        tokenizer: with BOS and EOS.
     Returns: ids (B, L) int64, mask (B, L) float64, 0 on the padding.
-    Raises: ValueError without texts.
 
     >>> from core.text import CharTokenizer
     >>> ids, mask = padded_rows(CharTokenizer(["abc"]), ["abc", "a"])
     >>> ids.tolist(), mask.tolist()[1]
     ([[1, 3, 4, 5, 2], [1, 3, 2, 0, 0]], [1.0, 1.0, 1.0, 0.0, 0.0])
     """
-    checks.require(texts, "texts: expected at least one")
-    rows = [_enclosed(tokenizer, text) for text in texts]
+    rows = [tokenizer.enclosed(text) for text in checks.texts("texts", texts)]
+    checks.require(rows, "texts: expected at least one")
     ids = np.full((len(rows), max(map(len, rows))), tokenizer.pad_id)
     mask = np.zeros(ids.shape)
     for i, row in enumerate(rows):
@@ -72,7 +67,9 @@ def next_tokens(ids, mask=None) -> tuple:
             before it sees it.  None: no padding.
     Returns: (inputs, targets, mask), with inputs a tuple of (B, L - 1).
     """
-    mask = np.ones(ids.shape) if mask is None else mask
+    ids = checks.ids("ids", ids, 2**63)
+    mask = checks.floats("mask", np.ones(ids.shape) if mask is None else mask)
+    checks.flags("mask", mask, ids.shape)
     return (ids[:, :-1],), ids[:, 1:], mask[:, 1:]
 
 
@@ -82,7 +79,8 @@ def answers(
     """Batches without end in which the targets of prompts are predicted.
 
     Args:
-        env: its targets are texts, padded behind their EOS.
+        env: its targets are texts; the mask is that of their tokens, the first EOS
+            among them, so that their end is taught, whatever id pads them.
         batch_size: B, prompts in a batch, drawn with replacement.
     Yields: (inputs, targets, mask) with inputs (ids, attention mask) of (B, P + T - 1);
         the mask is 1 where a token of the target is predicted.
@@ -90,10 +88,9 @@ def answers(
     while True:
         rows = env.sample(batch_size, rng)
         ids = np.hstack([env.prompts[rows], env.targets[rows]])
-        answer = env.targets[rows] != env.pad_id
-        before = np.ones(env.prompts[rows].shape)
-        if env.prompt_mask is not None:
-            before = env.prompt_mask[rows]
+        answer = env.target_mask[rows]
+        mask, shape = env.prompt_mask, env.prompts[rows].shape
+        before = np.ones(shape) if mask is None else mask[rows]
         seen = np.hstack([before, answer])
         predicted = np.hstack([np.zeros(before.shape), answer])
         yield (ids[:, :-1], seen[:, :-1]), ids[:, 1:], predicted[:, 1:]
@@ -110,25 +107,26 @@ def masked_tokens(
 
     Args:
         ids, mask: (B, L), as from `padded_rows`.
-        tokenizer: with a mask token behind all others.
+        tokenizer: with a mask token; special tokens are neither chosen nor drawn.
         share: in (0, 1].
     Returns: (inputs, targets, chosen), with inputs (shown ids, mask), all (B, L).
-    Raises: ValueError for another share, or a tokenizer without mask token.
     Source: Devlin et al. 2019, arXiv:1810.04805, §3.1.
     """
     checks.share(share=share)
-    checks.require(tokenizer.mask_id, "tokenizer: expected one with a mask token")
-    special = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
+    masked = tokenizer.mask_id is not None
+    checks.require(masked, "tokenizer: expected one with a mask token")
+    ids = checks.ids("ids", ids, len(tokenizer))
+    mask = checks.floats("mask", mask)
+    checks.flags("mask", mask, ids.shape)
+    special = [getattr(tokenizer, f"{name}_id") for name in SPECIAL_NAMES]
     special = [token for token in special if token is not None]
-    draw = np.where(np.isin(ids, special), 2.0, rng.random(ids.shape))
+    never = np.isin(ids, special) | (mask == 0)
+    draw = np.where(never, 2.0, rng.random(ids.shape))
     chosen = draw < np.maximum(share, draw.min(axis=1, keepdims=True) + 1e-9)
     chosen &= draw < 2
     action = rng.random(ids.shape)
-    noise = rng.integers(max(special) + 1, tokenizer.mask_id, ids.shape)
+    ordinary = np.setdiff1d(np.arange(len(tokenizer)), special)
+    noise = ordinary[rng.integers(len(ordinary), size=ids.shape)]
     shown = np.where(chosen & (action < 0.8), tokenizer.mask_id, ids)
     shown = np.where(chosen & (action >= 0.9), noise, shown)
     return (shown, mask), ids, chosen.astype(float)
-
-
-def _enclosed(tokenizer: Tokenizer, text: str) -> list:
-    return [tokenizer.bos_id, *tokenizer.encode(text), tokenizer.eos_id]

@@ -1,10 +1,10 @@
-"""Import this before the frameworks: the environment that they read, and the
-order in which they are loaded.
+"""Import this before the frameworks: the environment that they read, and the order in
+which they are loaded.
 
-While it is imported, TensorFlow writes lines about its build to stderr,
-whatever its log level.  They differ between machines, and a notebook would
-store them; they are dropped here, and so are its warnings of functions that
-are compiled again.  Where TensorFlow is missing, the rest holds.
+While it is imported, TensorFlow writes lines about its build to stderr, whatever its
+log level.  They differ between machines, and a notebook would store them; they are
+dropped here, and so are its warnings of functions that are compiled again.  Where
+TensorFlow is missing or broken, the rest holds.
 """
 
 import os
@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 
 from core.load_order import torch_first
 
-# PyTorch's idle threads look out for work for microseconds and then sleep.
-# Without the first they take a core from whoever else computes; without the
-# second each small product waits for a thread to wake up.
+# PyTorch's idle threads look out for work for microseconds and then sleep.  Without the
+# first they take a core from whoever else computes; without the second each small
+# product waits for a thread to wake up.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,24 +23,26 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # share a GPU
 
 @contextmanager
 def _no_stderr():
-    """Drop what C++ writes to stderr; a process may have none."""
+    """Drop what C++ writes to stderr.  A process without one (a daemon, pythonw)
+    gets the null device: the next opened file would have its number and its lines."""
     try:
         kept = os.dup(2)
     except OSError:
-        yield
-        return
+        kept = None
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    if nowhere != 2:
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        if kept is not None:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 torch_first()
-with _no_stderr(), suppress(ModuleNotFoundError):
+with _no_stderr(), suppress(ImportError, AttributeError):
     import tensorflow
 
     # Each trainer of a chapter compiles its own functions, as it should.

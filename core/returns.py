@@ -1,7 +1,6 @@
 """Returns, advantages and baselines: what multiplies ∇ log π(token).
 
-NumPy, because all of it is constant to the optimizer: no gradient flows through a
-reward, a return or an advantage.
+NumPy, because all of it is constant to the optimizer: no gradient flows through it.
 
 B batch, T completion length.  Rewards are (B, T); `mask` (B, T) is 1 up to and
 including the last token of each row, then 0.  All results are 0 where mask is 0, and
@@ -39,8 +38,7 @@ def discounted_returns(rewards, mask, gamma: float):
     returns = np.zeros_like(rewards)
     later = np.zeros(len(rewards))  # (B,), G_{t+1}
     for t in reversed(range(rewards.shape[1])):
-        later = np.where(mask[:, t], rewards[:, t] + gamma * later, 0.0)
-        returns[:, t] = later
+        returns[:, t] = later = np.where(mask[:, t], rewards[:, t] + gamma * later, 0)
     return returns
 
 
@@ -80,14 +78,14 @@ def gae(rewards, values, mask, gamma: float, lam: float, bootstrap: Any = 0.0):
     rewards, mask = _checked_arrays(rewards, mask)
     values = checks.finite_array("values", values, rewards.shape)
     checks.unit_interval(gamma=gamma, lam=lam)
-    after = np.broadcast_to(bootstrap, len(rewards))  # V(s_{t+1})
-    after = checks.finite_array("bootstrap", after)
+    after = checks.floats("bootstrap", bootstrap)  # V(s_{t+1})
+    after = after if after.ndim else np.full(len(rewards), after)
+    after = checks.finite_array("bootstrap", after, rewards.shape[:1])
     advantages = np.zeros_like(rewards)
     later = np.zeros(len(rewards))  # A_{t+1}
     for t in reversed(range(rewards.shape[1])):
         delta = rewards[:, t] + gamma * after - values[:, t]
-        later = np.where(mask[:, t], delta + gamma * lam * later, 0.0)
-        advantages[:, t] = later
+        advantages[:, t] = later = np.where(mask[:, t], delta + gamma * lam * later, 0)
         after = np.where(mask[:, t], values[:, t], after)
     return advantages
 
@@ -101,10 +99,9 @@ def state_values(q, alpha: float = 0.0, chooser=None):
       policy for a bonus of α times its entropy.
 
     Args:
-        q: (..., V), reward.
-        alpha: ≥ 0, reward per nat.
-        chooser: (..., V) or None; only with alpha = 0.
-    Raises: ValueError for a negative alpha, or one with a chooser.
+        q: (..., V), reward, finite.
+        alpha: ≥ 0, finite, reward per nat.
+        chooser: (..., V), finite, or None; only with alpha = 0.
     Source: van Hasselt, Guez, Silver 2016, arXiv:1509.06461; Haarnoja et al. 2017,
         arXiv:1702.08165, eq. 4.
 
@@ -114,11 +111,12 @@ def state_values(q, alpha: float = 0.0, chooser=None):
     1.0
     """
     q = checks.finite_array("q", q)
-    checks.require(
-        alpha == 0 or (alpha > 0 and chooser is None),
-        f"alpha: expected at least 0, and 0 with a chooser, got {alpha}",
-    )
+    checks.require(q.ndim and q.size, f"q: expected (..., V), got shape {q.shape}")
+    checks.finite(alpha=alpha)
+    checks.at_least(0, alpha=alpha)
     if chooser is not None:
+        checks.require(alpha == 0, f"alpha: expected 0 with a chooser, got {alpha}")
+        chooser = checks.finite_array("chooser", chooser, q.shape)
         best = np.argmax(chooser, axis=-1)[..., None]
         return np.take_along_axis(q, best, axis=-1)[..., 0]
     best = q.max(axis=-1)
@@ -134,7 +132,7 @@ def td_targets(rewards, next_values, mask, gamma: float, terminated):
         rewards, next_values, mask: (B, T); V is of the state after each token.
         gamma: in [0, 1].
         terminated: (B,) bool; True: V after the last token is 0.
-    Raises: as `discounted_returns`.
+    Raises: as `discounted_returns`, and where terminated is not of booleans.
     Source: Watkins and Dayan 1992, Q-learning, Machine Learning 8.
 
     >>> values, ended = [[5, 7], [5, 7]], np.array([True, False])
@@ -145,8 +143,9 @@ def td_targets(rewards, next_values, mask, gamma: float, terminated):
     rewards, mask = _checked_arrays(rewards, mask)
     values = checks.finite_array("next_values", next_values, rewards.shape)
     checks.unit_interval(gamma=gamma)
+    terminated = checks.flags("terminated", terminated, mask.shape[:1])
     last = np.arange(mask.shape[1]) == mask.sum(axis=1, keepdims=True) - 1
-    over = last & np.asarray(terminated, dtype=bool)[:, None]
+    over = last & terminated[:, None]
     return np.where(mask, rewards + gamma * np.where(over, 0, values), 0.0)
 
 
@@ -215,7 +214,7 @@ def risk_advantages(scores, sequence_logprobs, group_size: int, sharpness: float
     Args:
         scores, group_size: as `leave_one_out`.
         sequence_logprobs: (B,), nats, log π(Y|X).
-        sharpness: α > 0.
+        sharpness: α > 0, finite.
     Raises: as `leave_one_out`, and where sharpness is not positive.
     Source: Shen et al. 2016, arXiv:1512.02433; its loss is `losses.minimum_risk_loss`.
 
@@ -256,7 +255,7 @@ def whiten(x, mask, scale: float = 0.0, shift: bool = True):
 
     Args:
         x, mask: (B, T).
-        scale: size of the numbers that x is a difference of.  Spread below a
+        scale: ≥ 0, size of the numbers that x is a difference of.  Spread below a
             billionth of it is rounding, and counts as none.
         shift: False keeps the mean, as PPO does for rewards.
     Source: of advantages and rewards in PPO for language models: Ziegler et al. 2019,
@@ -265,6 +264,8 @@ def whiten(x, mask, scale: float = 0.0, shift: bool = True):
     >>> whiten([[1.0, 3.0, 9.0]], [[1, 1, 0]]).tolist()
     [[-1.0, 1.0, 0.0]]
     """
+    checks.finite(scale=scale)
+    checks.at_least(0, scale=scale)
     x, mask = _checked_arrays(x, mask, name="x")
     kept = x[mask]
     mean, deviation = kept.mean(), _deviation(kept, axis=0, ddof=0)
@@ -282,8 +283,8 @@ def _deviation(x, axis: int, ddof: int):
 
 def _checked_scores(scores):
     scores = checks.finite_array("scores", scores)
-    found = f"got shape {scores.shape}"
-    checks.require(scores.ndim == 1 and scores.size, f"scores: expected (B,), {found}")
+    wanted = f"scores: expected (B,), got shape {scores.shape}"
+    checks.require(scores.ndim == 1 and scores.size, wanted)
     return scores
 
 
@@ -298,4 +299,6 @@ def _checked_arrays(x, mask, name: str = "rewards"):
     """x as float, 0 where the mask is 0, and the mask as bool."""
     mask = checks.mask("mask", mask)
     checks.shape(mask.shape, "mask", **{name: x})
-    return checks.finite_array(name, np.where(mask, x, 0.0)), mask > 0
+    return checks.finite_array(
+        name, np.where(mask, checks.floats(name, x), 0.0)
+    ), mask > 0

@@ -1,9 +1,8 @@
-"""What sampling shares between the frameworks: the checks of its arguments,
-its noise, the form of its result, and `rollout`, which asks an environment
-for the rewards.
+"""What sampling shares between the frameworks: the checks of its arguments, its noise,
+the form of its result, and `rollout`, which asks an environment for the rewards.
 
-N prompts, B completions, B / N of each prompt one after the other; P prompt,
-T completion length, V vocabulary.
+N prompts, B completions, B / N of each prompt one after the other; P prompt, T
+completion length, V vocabulary.
 """
 
 from __future__ import annotations
@@ -29,91 +28,114 @@ def rollout(
 ) -> Rollout:
     """Answer prompts of an environment and collect the rewards.
 
-    `core.pt.rollout.rollout` and `core.tf.rollout.rollout` are this with their
-    own `sample`.
-
     Args:
-        sample: that of `core.pt.rollout` or `core.tf.rollout`.
+        sample: that of `core.pt.rollout` or `core.tf.rollout`, whose own `rollout` is
+            this with it.
         policy: a policy of the same framework's `models`.
         env: `core.envs.BatchedEnvironment`.
         rows: (N,) int, which prompts; `env.sample` draws them.
         rng: NumPy generator of the noise; None is greedy.
         temperature: > 0.
         group_size: G ≥ 1, completions of each prompt, one after the other.
-        epsilon: in [0, 1], the share of tokens that are drawn uniformly; the
-            others are the best ones, and `logprobs` stay those of the policy.
-            None: draws from the policy.
+        epsilon: in [0, 1], the share of tokens that are drawn uniformly; the others are
+            the best ones, and `logprobs` stay those of the policy.  None: draws from
+            the policy.
     Returns: Rollout of N · G rows.
+    Raises: ValueError for a row that the environment lacks, an epsilon without rng, and
+        as `sample`.
     """
-    checks.at_least(1, group_size=group_size)
-    rows, noise = np.asarray(rows), None
-    if rng is not None:
+    checks.whole(1, group_size=group_size)
+    rows, noise = checks.ids("rows", [rows], len(env))[0], None
+    if rng is not None or epsilon is not None:
         shape = len(rows) * group_size, env.max_length
-        noise = gumbel_noise(rng, (*shape, env.vocab_size), epsilon)
+        drawn = *shape, env.vocab_size
+        noise = gumbel_noise(rng, drawn, epsilon)  # type: ignore[arg-type]
     mask, repeated = env.prompt_mask, rows.repeat(group_size)
-    completions, logprobs, kept = sample(
-        policy,
-        env.prompts[rows],
-        env.max_length,
-        noise,
-        env.eos_id,
-        env.pad_id,
-        temperature,
-        group_size=group_size,
-        prompt_mask=None if mask is None else mask[rows],
-    )
-    return Rollout(
-        env.prompts[repeated],
-        completions,
-        kept,
-        logprobs,
-        env.rewards(completions, kept, repeated),
-        env.terminated(completions, kept),
-        repeated,
-        None if mask is None else mask[repeated],
-    )
+    task = env.prompts[rows], env.max_length, noise, env.eos_id, env.pad_id
+    shown = None if mask is None else mask[rows]
+    drawn = sample(policy, *task, temperature, group_size=group_size, prompt_mask=shown)
+    completions, logprobs, kept = drawn
+    paid = env.rewards(completions, kept, repeated)
+    ended = env.terminated(completions, kept)
+    shown = None if mask is None else mask[repeated]
+    texts = env.prompts[repeated], completions, kept, logprobs
+    return Rollout(*texts, paid, ended, repeated, shown)
 
 
-def check_prompts(policy: Any, prompts, prompt_mask) -> None:
-    """Raise ValueError unless a policy can read the prompts (N, P)."""
+def checked_prompts(policy: Any, prompts, prompt_mask) -> tuple:
+    """Prompts that the policy can read, 0 on padding; a mask, None without padding."""
+    checks.integers(prompts=prompts)
+    if prompt_mask is not None:
+        prompt_mask = check_prompt_mask(prompt_mask, np.shape(prompts))
+        prompts = np.where(prompt_mask > 0, prompts, 0)
+        prompt_mask = None if prompt_mask.all() else prompt_mask
     # A policy may read prompts that are no texts, as numbers of recordings.
     size = getattr(policy, "prompt_vocab_size", policy.vocab_size)
-    shape = checks.ids("prompts", prompts, size).shape
+    return checks.ids("prompts", prompts, size), prompt_mask
+
+
+def group_size(model: Any, prompts, completions, prompt_mask=None) -> int:
+    """B / N, where a model can read these tensors; a compiled graph passes unread."""
+    size = checks.group_size(prompts, completions)
     if prompt_mask is not None:
-        check_prompt_mask(prompt_mask, shape)
+        checks.real(prompt_mask=prompt_mask)
+    texts: Any = prompts, prompt_mask
+    if hasattr(prompts, "numpy"):
+        texts = [x.cpu() if hasattr(x, "cpu") else x for x in (*texts, completions)]
+        checked_prompts(model, *texts[:2])
+        checks.ids("completions", texts[2], model.vocab_size)
+    return size
 
 
-def check_noise(noise, shape: tuple, seed: int | None) -> None:
-    """Raise ValueError unless noise is finite, (B, T, V), without a seed."""
-    if noise is None:
-        return
-    checks.require(seed is None, "seed: expected no seed beside noise")
-    checks.require(
-        np.shape(noise) == shape and np.isfinite(noise).all(),
-        f"noise: expected finite numbers {shape}, got {np.shape(noise)}",
-    )
+def checked_texts(
+    tensor: Callable, model: Any, prompts, completions, mask, prompt_mask=None
+) -> list:
+    """What a model reads, made by `tensor`; the prompt mask as above.
+
+    Behind a row's last 1 of the mask (B, T) ids may be any, and become 0.
+    Raises: ValueError for other ids outside the vocabulary, another shape or mask.
+    """
+    prompts, prompt_mask = checked_prompts(model, prompts, prompt_mask)
+    checks.integers(completions=completions)
+    mask = checks.finite_array("mask", mask, np.shape(completions))
+    checks.require(mask.ndim == 2, f"completions: expected (B, T), got {mask.shape}")
+    checks.require(np.isin(mask, (0, 1)).all(), "mask: expected zeros and ones")
+    read = np.cumsum(mask[:, ::-1], axis=1)[:, ::-1] > 0
+    completions = np.where(read, completions, 0)
+    completions = checks.ids("completions", completions, model.vocab_size)
+    checks.group_size(prompts, completions)
+    texts = prompts, completions, mask, prompt_mask
+    return [text if text is None else tensor(text) for text in texts]
 
 
-def check_distribution(
-    temperature: float, top_k: int | None = None, top_p: float = 1.0
-) -> None:
+def checked_noise(noise, shape: tuple, seed: int | None) -> tuple:
+    """Noise as finite numbers (B, T, V), or the seed as 32 bits; ValueError for both.
+
+    No generator of the frameworks reads more: a seed from 2³² on is hashed.
+    """
+    if noise is not None:
+        checks.require(seed is None, f"seed: expected None beside noise, got {seed}")
+        return checks.finite_array("noise", noise, shape), None
+    checks.integer(0, seed=seed)
+    if seed is not None and seed >= 2**32:
+        seed = np.random.SeedSequence(int(seed)).generate_state(1)[0]
+    return None, seed if seed is None else int(seed)
+
+
+def check_distribution(temperature: float, top_k=None, top_p: float = 1.0) -> None:
     """Raise ValueError for what `logprobs.sampling_logits` cannot take."""
     checks.positive(temperature=temperature)
-    checks.at_least(1, top_k=top_k)
+    checks.integer(1, top_k=top_k)
     checks.share(top_p=top_p)
 
 
-def check_prompt_mask(mask, shape: tuple) -> None:
-    """Raise ValueError unless the mask is zeros and then ones in each row."""
-    mask = np.asarray(mask)
-    checks.require(
-        mask.shape == shape
-        and np.isin(mask, (0, 1)).all()
-        and (np.diff(mask.astype(int)) >= 0).all()
-        and mask[:, -1].all(),
-        f"prompt_mask: expected {shape}, in each row zeros on padding at the left "
-        "and then ones",
-    )
+def check_prompt_mask(mask, shape: tuple):
+    """The mask as float64; ValueError unless each row is zeros and then ones."""
+    mask = checks.finite_array("prompt_mask", mask, shape)
+    holds = np.isin(mask, (0, 1)).all() and (np.diff(mask) >= 0).all()
+    wanted = "prompt_mask: expected in each row zeros on padding at the left, then ones"
+    checks.require(holds and mask[:, -1].all(), wanted)
+    return mask
 
 
 def finished(completions, logprobs, eos_id: int | None, pad_id: int) -> tuple:
@@ -124,27 +146,28 @@ def finished(completions, logprobs, eos_id: int | None, pad_id: int) -> tuple:
         logprobs: (B, T) float.
         eos_id, pad_id: as for `rollout.sample`.
     Returns: completions, logprobs and mask, (B, T) each.
+    Raises: ValueError where a token has no finite log-probability: a logit is NaN.
     """
     ended = np.zeros(completions.shape, dtype=bool)
     if eos_id is not None:
         ended = np.cumsum(completions == eos_id, axis=1) > 0
         ended = np.pad(ended, ((0, 0), (1, 0)))[:, :-1]  # after it
-    return (
-        np.where(ended, pad_id, completions),
-        np.where(ended, 0, logprobs).astype(logprobs.dtype),
-        (~ended).astype(logprobs.dtype),
-    )
+    logprobs = np.where(ended, 0, logprobs).astype(logprobs.dtype)
+    wanted = "policy: expected finite logits (-inf where it excludes a token)"
+    checks.require(np.isfinite(logprobs).all(), f"{wanted}, got others")
+    completions = np.where(ended, pad_id, completions)
+    return completions, logprobs, (~ended).astype(logprobs.dtype)
 
 
 def gumbel_noise(rng: np.random.Generator, shape: tuple, epsilon: float | None = None):
     """Noise with which `sample` explores, of shape (B, T, V).
 
-    Standard Gumbel noise draws from the policy.  With `epsilon` that share of
-    the tokens gets so much of it that they are uniform draws, and the others
-    none, so that they are the best ones (ε-greedy).
-
-    Raises: ValueError for an epsilon outside [0, 1].
+    Standard Gumbel noise draws from the policy.  With `epsilon`, in [0, 1], that share
+    of the tokens gets so much of it that they are uniform draws, and the others none,
+    so that they are the best ones (ε-greedy).
     """
+    known = isinstance(rng, np.random.Generator)
+    checks.require(known, f"rng: expected a NumPy generator, got {rng!r:.60}")
     noise = rng.gumbel(size=shape)
     if epsilon is None:
         return noise

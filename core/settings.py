@@ -95,10 +95,9 @@ class PolicyGradientConfig(Training):
 
     def _check_groups(self) -> None:
         """The batch has whole groups, and those that the algorithm asks for."""
-        size = self.algorithm.advantage.size
-        wanted = f"per_prompt: expected 1 beside groups of {size}"
-        fits = size == 1 or self.per_prompt == 1
-        checks.require(fits, f"{wanted}, got {self.per_prompt}")
+        size, each = self.algorithm.advantage.size, self.per_prompt
+        wanted = f"per_prompt: expected 1 beside groups of {size}, got {each}"
+        checks.require(size == 1 or each == 1, wanted)
         wanted = f"resample: expected 0 without groups, got {self.resample}"
         checks.require(size > 1 or not self.resample, wanted)
         if isinstance(unwrapped(self.algorithm.advantage), BatchMean):
@@ -151,13 +150,12 @@ class DQNConfig(Training):
 
     def _check(self) -> None:
         super()._check()
-        counts = ("batch_size", "updates", "buffer_batches", "target_every")
-        checks.at_least(1, **_of(self, *counts))
+        checks.at_least(1, **_of(self, "batch_size", "updates"))
+        checks.at_least(1, **_of(self, "buffer_batches", "target_every"))
         checks.unit_interval(**_of(self, "gamma", "epsilon", "epsilon_final"))
         checks.at_least(0, alpha=self.alpha, seed=self.seed)
-        wanted = f"double: expected False with alpha {self.alpha}"
-        hard = not (self.alpha and self.double)
-        checks.require(hard, f"{wanted}, whose maximum is soft")
+        wanted = f"double: expected False with alpha {self.alpha}, a soft maximum"
+        checks.require(not (self.alpha and self.double), wanted)
 
     def exploration(self, step: int) -> float | None:
         """Share of random tokens at `step` (0-based); None with alpha."""
@@ -202,6 +200,9 @@ class GPTConfig(checks.Record):
         sizes = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner")
         checks.at_least(1, **_of(self, *sizes))
         checks.divisor(self.n_embd, "n_embd", n_head=self.n_head)
+        checks.positive(layer_norm_epsilon=self.layer_norm_epsilon)
+        special = _of(self, "pad_token_id", "bos_token_id", "eos_token_id")
+        checks.token_id(self.vocab_size, **special)
 
 
 @dataclass(frozen=True)
@@ -222,12 +223,12 @@ class BERTConfig(checks.Record):
     num_labels: int = 2  # C, classes of the heads "sequence" and "token"
 
     def _check(self) -> None:
-        sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size")
-        checks.at_least(1, **_of(self, *sizes, "num_attention_heads", "num_labels"))
-        sizes = ("max_position_embeddings", "type_vocab_size")
-        checks.at_least(1, **_of(self, *sizes))
+        sizes = {n: v for n, v in vars(self).items() if n != "pad_token_id"}
+        checks.at_least(1, **{n: v for n, v in sizes.items() if isinstance(v, int)})
         heads = _of(self, "num_attention_heads")
         checks.divisor(self.hidden_size, "hidden_size", **heads)
+        checks.positive(layer_norm_eps=self.layer_norm_eps)
+        checks.token_id(self.vocab_size, pad_token_id=self.pad_token_id)
         checks.one_of(BERT_HEADS, head=self.head)
 
 

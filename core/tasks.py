@@ -1,7 +1,5 @@
-"""The data that the chapters train on: made from a seed or written here.
-
-Two kinds: texts to be continued (English, Chinese) and sequences of digits
-to be sorted.
+"""The data that the chapters train on: texts to be continued (English, Chinese),
+written here, and sequences of digits to be sorted, made from a seed.
 """
 
 from __future__ import annotations
@@ -57,12 +55,9 @@ CONTINUATIONS = {  # a beginning, the end of it, the next beginning, ...
 
 
 def continuations(language: str = "en") -> tuple[list[str], list[str]]:
-    """Eight beginnings of sentences and the one wanted end of each.
+    """Eight beginnings of sentences and the one wanted end of each, in "en" or "zh".
 
-    Args:
-        language: "en" or "zh".
     Returns: prompts, targets: two lists of 8 str; 8 to 12 word tokens in a target.
-    Raises: ValueError for another language.
 
     >>> prompts, targets = continuations("en")
     >>> prompts[6], targets[6]
@@ -74,15 +69,14 @@ def continuations(language: str = "en") -> tuple[list[str], list[str]]:
 
 
 def sort_digits(n: int, length: int, rng: np.random.Generator):
-    """n random sequences of digits, to be written in ascending order.
+    """n ≥ 1 random sequences of length ≥ 1 of digits, to be put in ascending order.
 
     Returns: prompts, targets: each (n, length) int64; digit d is token 3 + d.
-    Raises: ValueError unless n and length are at least 1.
 
     >>> prompts, targets = sort_digits(1, 4, np.random.default_rng(0))
     >>> prompts.tolist(), targets.tolist()
     ([[11, 9, 8, 5]], [[5, 8, 9, 11]])
     """
-    checks.at_least(1, n=n, length=length)
+    checks.whole(1, n=n, length=length)
     prompts = rng.integers(FIRST_DIGIT, DIGIT_VOCAB_SIZE, size=(n, length))
     return prompts, np.sort(prompts, axis=1)

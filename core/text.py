@@ -8,11 +8,11 @@ by frequency.  All share one interface (`Tokenizer`) and three special tokens: 0
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import chain, dropwhile, takewhile
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -21,59 +21,13 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from core import checks
+from core.words import join_words, split_words
 
 SPECIALS = ("<pad>", "<bos>", "<eos>")
 MASK = "<mask>"
 SPECIAL_NAMES = ("pad", "bos", "eos", "mask", "cls", "sep")
 
-CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
-LETTER = rf"[^\W_{CHINESE}]"
-PIECE = re.compile(rf"[{CHINESE}]+|{LETTER}+(?:['’.-]{LETTER}+)*|\S")
 ASCII_WORD = re.compile(r"[A-Za-z0-9]+|.", re.DOTALL)
-
-
-def split_words(text: str) -> list[str]:
-    """Cut `text` into words and punctuation marks; spaces are dropped.
-
-    Runs of Chinese characters are segmented by jieba with its dictionary alone
-    (HMM=False), so that one text is always cut in one way.
-
-    >>> split_words("It's 3.5 km, isn't it?")
-    ["It's", '3.5', 'km', ',', "isn't", 'it', '?']
-    >>> split_words("欢迎来到Python的世界。")
-    ['欢迎', '来到', 'Python', '的', '世界', '。']
-    """
-    words = []
-    for piece in PIECE.findall(text):
-        if re.match(f"[{CHINESE}]", piece):
-            import jieba  # here: only Chinese texts need it
-
-            jieba.setLogLevel(logging.WARNING)
-            words += jieba.lcut(piece, HMM=False)
-        else:
-            words.append(piece)
-    return words
-
-
-def join_words(words: Iterable[str]) -> str:
-    """The inverse of `split_words` for text with normal spacing.
-
-    A space stands before a Western word or opening bracket that follows a Western word,
-    a closing bracket or one of . , ; : ! ? and nowhere else.  Any other spacing is lost
-    (quotation marks, a space between Chinese and Western words, two spaces).
-
-    >>> join_words(["It's", "late", ",", "he", "said", "(", "twice", ")", "."])
-    "It's late, he said (twice)."
-    >>> join_words(["欢迎", "来到", "Python", "的", "世界", "。"])
-    '欢迎来到Python的世界。'
-    """
-    text = ""
-    for word in words:
-        after = re.search(rf"(?:{LETTER}|[.,;:!?)\]])$", text)
-        if after and re.match(rf"{LETTER}|[(\[]", word):
-            text += " "
-        text += word
-    return text
 
 
 class Tokenizer:
@@ -92,7 +46,7 @@ class Tokenizer:
     split: Callable[[str], list[str]]  # into the pieces that are looked up
 
     def __init__(self, tokens: Iterable[str]) -> None:
-        tokens = list(tokens)
+        tokens = checks.texts("tokens", tokens)
         distinct = 0 < len(tokens) == len(set(tokens) - {*SPECIALS, ""})
         wanted = "tokens: expected at least one, all distinct, none special or empty"
         checks.require(distinct, f"{wanted}, got {tokens[:5]}")
@@ -108,21 +62,29 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, no special ones; ValueError for an unknown piece."""
+        checks.text(text=text)
         try:
             return [self.ids[piece] for piece in self.split(text)]
         except KeyError as error:
             known = f"the vocabulary of {len(self)} tokens"
             raise ValueError(f"text: {error} is not in {known}") from None
 
+    def enclosed(self, text: str) -> list[int]:
+        """Token ids of `text` between BOS and EOS; ValueError without these."""
+        if self.bos_id is None or self.eos_id is None:
+            raise ValueError("tokenizer: expected one with BOS and EOS")
+        return [self.bos_id, *self.encode(text), self.eos_id]
+
     def ordinary(self, ids) -> list[int]:
         """`ids` up to the first EOS, without special tokens.
 
         An EOS that pads or begins texts as well, as GPT-2's, ends none at the start.
         An id from len(self) on is no text: a model may have more rows than its
-        tokenizer has tokens.  An id below 0 is a ValueError.
+        tokenizer has tokens.  An id below 0, or none at all, is a ValueError.
         """
         special = (self.pad_id, self.bos_id, self.mask_id, self.cls_id, self.sep_id)
-        ids = map(int, ids)
+        with checks.about("ids: expected a row of integers", TypeError):
+            ids = [index(i) for i in ids]
         if self.eos_id in special:
             ids = dropwhile(lambda token: token == self.eos_id, ids)
         ids = list(takewhile(lambda token: token != self.eos_id, ids))
@@ -144,6 +106,8 @@ class Tokenizer:
         checks.one_of(("left", "right"), side=side)
         end = [self.eos_id] if add_eos and self.eos_id is not None else []
         checks.require(end or not add_eos, "add_eos: this tokenizer has no EOS token")
+        checks.whole(0, length=length)
+        texts = checks.texts("texts", texts)
         batch = np.full((len(texts), length), self.pad_id, dtype=np.int64)
         for row, text in zip(batch, texts, strict=True):
             ids = self.encode(text) + end
@@ -154,13 +118,12 @@ class Tokenizer:
         return batch
 
     def encode_prompts(self, texts: list[str]):
-        """Prompts of different lengths, padded on the left to the longest.
+        """Prompts of different lengths, none empty, padded on the left to the longest.
 
         The last token of each stands in the last column; the completion follows it.
 
         Returns: ids (N, P) int64; mask (N, P) float64, 1 on the tokens of the texts and
             0 on the padding (pad may be EOS, so that the ids alone do not tell).
-        Raises: ValueError without texts, and for an empty one.
 
         >>> ids, mask = CharTokenizer(["abc"]).encode_prompts(["abc", "b"])
         >>> ids.tolist(), mask.tolist()
@@ -176,11 +139,10 @@ class Tokenizer:
 
 
 class CharTokenizer(Tokenizer):
-    """One token per character of some texts, in the order of first appearance.
+    """One token per character of some texts, not all empty, in order of appearance.
 
     keep_words: a run of ASCII letters and digits is one token, as "Python" in a
         Chinese sentence.
-    Raises: ValueError for texts without a character.
 
     >>> tok = CharTokenizer(["来到Python的"], keep_words=True)
     >>> tok.tokens[3:], tok.encode("到Python")
@@ -191,7 +153,7 @@ class CharTokenizer(Tokenizer):
 
     def __init__(self, texts: list[str], keep_words: bool = False) -> None:
         pieces = map(ASCII_WORD.findall if keep_words else list, _checked_texts(texts))
-        super().__init__(dict.fromkeys(chain.from_iterable(pieces)))
+        super().__init__(list(dict.fromkeys(chain.from_iterable(pieces))))
 
     @classmethod
     def from_tokens(cls, tokens: Iterable[str]) -> CharTokenizer:
@@ -207,6 +169,7 @@ class CharTokenizer(Tokenizer):
         return re.compile("|".join([*map(re.escape, longest_first), "."]), re.DOTALL)
 
     def split(self, text: str) -> list[str]:
+        checks.text(text=text)
         return self.pattern.findall(text)
 
 
@@ -214,7 +177,6 @@ class WordTokenizer(Tokenizer):
     """One token per word or punctuation mark (`split_words`), in order of appearance.
 
     decode(encode(text)) == text for text with normal spacing, see `join_words`.
-    Raises: ValueError for texts without a word.
 
     >>> tok = WordTokenizer(["The fox jumps, and the dog sleeps."])
     >>> tok.decode(tok.encode("The dog jumps."))
@@ -223,7 +185,7 @@ class WordTokenizer(Tokenizer):
 
     def __init__(self, texts: list[str]) -> None:
         words = map(split_words, _checked_texts(texts))
-        super().__init__(dict.fromkeys(chain.from_iterable(words)))
+        super().__init__(list(dict.fromkeys(chain.from_iterable(words))))
 
     def split(self, text: str) -> list[str]:
         return split_words(text)
@@ -239,6 +201,7 @@ class FileTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """As in `Tokenizer`; ValueError where no token stands for a piece."""
+        checks.text(text=text)
         with checks.about(f"text: {text!r}"):  # `tokenizers` raises any kind
             return self.backend.encode(text, add_special_tokens=False).ids
 
@@ -277,10 +240,8 @@ class ByteBPETokenizer(FileTokenizer):
     Source: Sennrich et al. 2016, arXiv:1508.07909; bytes: GPT-2, Radford et al. 2019.
     """
 
-    def __init__(
-        self, texts: list[str], vocab_size: int, add_mask: bool = False
-    ) -> None:
-        checks.at_least(259, vocab_size=vocab_size)
+    def __init__(self, texts: list[str], vocab_size: int, add_mask=False) -> None:
+        checks.whole(259, vocab_size=vocab_size)
         self.backend = self.bpe = tokenizers.Tokenizer(models.BPE())
         self.bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         self.bpe.decoder = decoders.ByteLevel()
@@ -315,8 +276,7 @@ class PretrainedTokenizer(FileTokenizer):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        folder = Path(folder)
-        theirs, told = _from_folder(folder)
+        theirs, told = _from_folder(Path(folder))
         self.backend = theirs.backend_tokenizer
         # Some files ask for a fixed length; a special token's name, in a text, is text.
         self.backend.no_truncation()
@@ -330,12 +290,12 @@ class PretrainedTokenizer(FileTokenizer):
         special = {}
         for name in SPECIAL_NAMES:
             key = f"{name}_token_id"
-            found = getattr(theirs, key)
-            number = told.get(key) if found is None else found
+            number = getattr(theirs, key)
+            number = told.get(key) if number is None else number
             special[f"{name}_id"] = _token_id(number, key, size)
         if special["pad_id"] is None:
             special["pad_id"] = special["eos_id"]
-        wanted = f"a pad_token or an eos_token in {folder / 'tokenizer_config.json'}"
+        wanted = f"a pad_token or an eos_token in {folder}/tokenizer_config.json"
         checks.require(special["pad_id"] is not None, f"folder: expected {wanted}")
         vars(self).update(special)
 
@@ -390,7 +350,6 @@ def _token_id(number: Any, name: str, size: int) -> int | None:
 
 
 def _checked_texts(texts: list[str]) -> list[str]:
-    if isinstance(texts, str) or not any(texts):  # a corpus is printed slowly
-        wanted = "texts: expected a list of texts, not all empty"
-        raise ValueError(f"{wanted}, got {texts!r:.60}")
-    return list(texts)
+    texts = checks.texts("texts", texts)
+    checks.require(any(texts), "texts: expected a list of texts, not all empty")
+    return texts

@@ -18,6 +18,10 @@ from core import checks
 REWARD_LEVELS = ("sequence", "token")
 
 
+MASK_OF = {"prompts": "prompt_mask", "completions": "mask"}
+MASK_OF |= {"chosen": "chosen_mask", "rejected": "rejected_mask"}
+
+
 class Rows:
     """What both records share: B rows, each of one prompt, and a choice of them."""
 
@@ -31,20 +35,27 @@ class Rows:
         """The rows `index` (any NumPy index over B) as a new record."""
         return type(self)(**{name: array[index] for name, array in vars(self).items()})
 
-    def _check(self, texts: str, *masks: str) -> tuple[int, ...]:
-        """The shape (B, T) of the texts; ValueError unless masks and prompts fit it."""
-        shape, before = np.shape(getattr(self, texts)), np.shape(self.prompts)
+    def _check(self, texts: str, *masks: str, **ids: Any) -> tuple[int, ...]:
+        """The shape (B, T) of the texts; ValueError unless masks and prompts fit it,
+        and for ids, these and further ones, that are no integers of at least 0."""
+        ids |= {texts: getattr(self, texts), "prompts": self.prompts}
+        checks.integers(**ids)
+        shape, before = np.shape(ids[texts]), np.shape(self.prompts)
         checks.require(len(shape) == 2, f"{texts}: expected (B, T), got {shape}")
         fits = len(before) == 2 and before[0] == shape[0]
         checks.require(fits, f"prompts: expected ({shape[0]}, P), got {before}")
         if self.prompt_mask is None:
             self.prompt_mask = np.ones(before)
-        checks.shape(before, "prompts", prompt_mask=self.prompt_mask)
+        checks.flags("prompt_mask", self.prompt_mask, before)
         for name in masks:
             mask = getattr(self, name)
             checks.shape(shape, texts, **{name: mask})
             if len(mask):  # a choice of no rows is none
                 checks.mask(name, mask)
+        for name, x in ids.items():  # behind a mask stands anything
+            seen = getattr(self, MASK_OF.get(name, ""), None)
+            x = np.asarray(x) if seen is None else np.asarray(x)[np.asarray(seen) > 0]
+            checks.at_least(0, **{name: np.min(x, initial=0)})
         return shape
 
 
@@ -68,10 +79,11 @@ class Rollout(Rows):
     prompt_mask: Any = None  #: (B, P), 0 on padding at the left, or all 1
 
     def __post_init__(self) -> None:
-        shape = self._check("completions", "mask")
+        shape = self._check("completions", "mask", rows=self.rows)
         checks.finite_array("logprobs", self.logprobs, shape)
         checks.finite_array("rewards", self.rewards, shape)
-        checks.shape(shape[:1], terminated=self.terminated, rows=self.rows)
+        checks.flags("terminated", self.terminated, shape[:1])
+        checks.shape(shape[:1], rows=self.rows)
 
     @staticmethod
     def concatenate(rollouts: Collection[Rollout]) -> Rollout:
@@ -95,5 +107,6 @@ class Preferences(Rows):
     prompt_mask: Any = None  #: (B, P), 0 on padding at the left, or all 1
 
     def __post_init__(self) -> None:
-        shape = self._check("chosen", "chosen_mask", "rejected_mask")
+        masks = "chosen_mask", "rejected_mask"
+        shape = self._check("chosen", *masks, rejected=self.rejected)
         checks.shape(shape, "chosen", rejected=self.rejected)

@@ -1,5 +1,8 @@
 """The two frameworks under one set of names, for tests that run in both."""
 
+import logging
+from contextlib import contextmanager
+from io import StringIO
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,3 +99,21 @@ def random_batch(seed=0, b=5, t=4, v=6):
         mask=mask,
         floats=rng.normal(size=(b, t)),
     )
+
+
+def traces(owner):
+    """How often TensorFlow traced each function that a model or trainer keeps."""
+    made = vars(owner).get("_made", {}).values()
+    return [function.experimental_get_tracing_count() for function in made]
+
+
+@contextmanager
+def log_of_tensorflow():
+    """What TensorFlow logs as a warning or worse, which core.quiet drops."""
+    logger, text = tf.get_logger(), StringIO()
+    level, handler = logger.level, logging.StreamHandler(text)
+    logger.setLevel("WARNING")
+    logger.addHandler(handler)
+    yield text
+    logger.removeHandler(handler)
+    logger.setLevel(level)

@@ -1,7 +1,7 @@
 """Advantages by hand, and unbiased or not by enumeration."""
 
 import json
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -350,3 +350,75 @@ def test_the_table_has_the_papers_numbers(name):
 
 def test_what_the_papers_ask_of_a_training():
     assert TRAINING == {"PPO": {"epochs": 4}, "DAPO": {"resample": 4}}
+
+
+@pytest.mark.parametrize(
+    "record, fields",
+    [
+        (Return(), {"total": False}),
+        (BatchMean(), {"total": False, "leave_one_out": False}),
+        (Greedy(), {}),
+        (Learned(), {"total": False, "value_coef": 0.5, "value_clip": None}),
+        (Critic(), {"lam": 1.0, "value_coef": 0.5, "value_clip": None}),
+        (Group(), {"size": 8, "scale": False}),
+        (LeaveOneOut(), {"size": 8}),
+        (MinimumRisk(), {"size": 8, "sharpness": 0.005}),
+        (Whitened(Return()), {"of": Return()}),
+        (WhitenedRewards(Return()), {"of": Return()}),
+        (Plain(), {}),
+        (Clipped(), {"level": "token", "low": 0.2, "high": 0.2}),
+        (ClippedWeight(), {"level": "token", "low": 0.2, "high": 0.2}),
+        (SequenceSum(), {}),
+        (SequenceMean(), {}),
+        (TokenMean(), {}),
+        (ConstantLength(), {"length": None}),
+        (KL("k2"), {"estimator": "k2", "coef": 0.05, "where": "reward"}),
+        (
+            Algorithm(),
+            {
+                "advantage": Return(),
+                "surrogate": Plain(),
+                "aggregate": SequenceSum(),
+                "pull": None,
+            },
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_record_is_without_a_word_and_that_it_stays_so(record, fields):
+    assert vars(record) == fields
+    assert record == replace(record) and hash(record) == hash(replace(record))
+    for name in [*fields, "other"]:
+        with pytest.raises(FrozenInstanceError):
+            setattr(record, name, 1)
+
+
+@pytest.mark.parametrize("wrapper", [Whitened, WhitenedRewards])
+def test_a_wrapper_asks_for_what_the_wrapped_one_does(wrapper):
+    for of, predicts, size in (
+        (Return(), None, 1),
+        (Greedy(), "greedy", 1),
+        (Critic(), "values", 1),
+        (Learned(), "baseline", 1),
+        (Group(4), None, 4),
+    ):
+        for advantage in (of, wrapper(of), wrapper(wrapper(of))):
+            assert (advantage.predicts, advantage.size) == (predicts, size)
+            assert unwrapped(advantage) == of
+
+
+@pytest.mark.parametrize("paid", [[0.1, 0.0, 0.0], [-0.1, 0.1, 0.0]])
+def test_rounding_beside_returns_of_zero_is_not_blown_up(paid):
+    """All rows are paid alike, and some returns are exactly 0."""
+    batch = batch_of([paid] * 125, np.ones((125, 3)))
+    noise, _ = BatchMean()(batch, 1.0)
+    assert 0 < np.abs(noise).max() < 1e-15
+    found, _ = Whitened(BatchMean())(batch, 1.0)
+    assert not found.any()
+
+
+def test_the_length_by_which_sums_are_divided():
+    for aggregate in (SequenceSum(), SequenceMean(), TokenMean()):
+        assert aggregate.tokens(9) is None
+    assert ConstantLength().tokens(9) == 9
+    assert ConstantLength(1).tokens(9) == 1

@@ -316,3 +316,25 @@ def test_a_model_without_keys_and_values_is_refused(tmp_path):
     transformers.MambaForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="Mamba.* keeps no keys and values"):
         pretrained.load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["llama", "cohere"])
+def test_all_is_zero_where_the_mask_is(folders, kind):
+    """Also where it begins with 0, has a hole, or no 1; ids behind it are not read."""
+    ours, (prompts, padding, answers) = policy(folders, kind), batch()
+    torch.nn.init.normal_(ours.value_head.weight)
+    mask = np.array([[0, 1, 1, 0], [0] * 4, [1, 0, 0, 1]] + 3 * [[1] * 4])
+    other = np.where(mask[:, ::-1].cumsum(1)[:, ::-1] > 0, answers, -100)
+    prompts = np.where(padding > 0, prompts, 10**6)
+    texts = *map(torch.tensor, (prompts, answers)), None, torch.tensor(padding)
+    whole = ours.evaluate(*texts)
+    for dtype in (bool, int, np.float32, np.float64):
+        arrays = prompts, other, mask.astype(dtype), padding.astype(dtype)
+        found = ours.evaluate(*map(torch.tensor, arrays))
+        for masked, unmasked in zip(found, whole):
+            wanted = unmasked.detach().numpy() * mask
+            np.testing.assert_allclose(masked.detach().numpy(), wanted, atol=1e-9)
+            assert (masked.detach().numpy()[mask == 0] == 0).all()
+    ours.zero_grad()
+    sum(x.sum() for x in found).backward()
+    assert all(p.grad.isfinite().all() for p in ours.parameters() if p.grad is not None)

@@ -6,7 +6,7 @@ import pytest
 from core import envs, exact, returns, weights
 from core.settings import DQNConfig
 from core.types import Rollout
-from tests.both import BOTH
+from tests.both import BOTH, TF, log_of_tensorflow, traces
 from tests.test_rollout import last_logits, policy_of
 
 RNG = np.random.default_rng(0)
@@ -279,3 +279,12 @@ def test_a_not_finite_loss_stops_the_training():
     trainer.batch.rewards[:] = 1e200
     with pytest.raises(FloatingPointError, match="step 2: expected a finite"):
         trainer.update(trainer.batch)
+
+
+def test_tensorflow_does_not_warn_of_many_trainers():
+    with log_of_tensorflow() as text:
+        for _ in range(6):
+            trainer = trainer_of(TF)
+            trainer.train(2, progress=False)
+            assert set(traces(trainer)) == set(traces(trainer.policy)) == {1}
+    assert text.getvalue() == ""

@@ -197,8 +197,9 @@ def test_batched_form(env):
     targets = batch.targets[rows]
     assert batch.texts(targets) == batch.targets_text(rows)
     # The best text, but for the documents' two rewards, is the target.
-    total = batch.rewards(targets, targets != 0, rows).sum(axis=1)
-    length = (targets != 0).sum(axis=1)
+    mask = batch.target_mask[rows]
+    total = batch.rewards(targets, mask, rows).sum(axis=1)
+    length = mask.sum(axis=1)
     expected = {
         "position": 1.0,
         "indicator": length,
@@ -246,7 +247,7 @@ def test_steps_out_of_place(env):
 @pytest.mark.parametrize(
     "name, make",
     {
-        "text: expected at least one": lambda: TextEnvironment(""),
+        "text: expected a text, not empty, got ''": lambda: TextEnvironment(""),
         "text: '世' is not in": lambda: TextEnvironment("世", CharTokenizer(["好"])),
         "reward: expected one of .'position": lambda: TextEnvironment(
             reward="difference"
@@ -257,20 +258,26 @@ def test_steps_out_of_place(env):
         "reward: expected one of .'regret'": lambda: TextGenerationEnv(
             reward="position"
         ),
-        "render_mode: expected": lambda: TextEnvironment(render_mode="human"),
         "input_seq: expected .N": lambda: LMEnvironment([], [3], 5),
         "input_seq: .* in .0, 5.": lambda: LMEnvironment([5], [3], 5),
         "target_seq: .* in .0, 5.": lambda: LMEnvironment([1], [-1], 5),
         "target_seq: expected integers": lambda: LMEnvironment([1], [1.5], 5),
-        "target_seq: expected no 0": lambda: LMEnvironment([1], [3, 0], 5),
         "vocab_size: expected at least 1": lambda: LMEnvironment([1], [3], 0),
-        "prompts: expected a list of texts": lambda: TextGenerationEnv(
+        "prompts: texts: expected a token in each": lambda: TextGenerationEnv(
             ["a", ""], ["b", "c"]
         ),
-        "prompts: .* texts, none empty, got 'a b'": lambda: TextGenerationEnv(
+        "targets: expected texts, none empty": lambda: TextGenerationEnv(
+            ["a", "b"], ["b", ""]
+        ),
+        "targets: expected .N, length": lambda: TextGenerationEnv(["a"], []),
+        "prompts: expected a list of texts, got 'a b'": lambda: TextGenerationEnv(
             "a b", ["c"]
         ),
-        "targets: .* texts, none empty, got None": lambda: TextGenerationEnv(["a"]),
+        "targets: expected a list of texts, got None": lambda: TextGenerationEnv(["a"]),
+        "targets: expected a list of texts, got 4 in": lambda: TextGenerationEnv(
+            ["a"], [4]
+        ),
+        "text: expected a text, not empty, got 5": lambda: TextEnvironment(5),
         "targets: expected 2 rows": lambda: TextGenerationEnv(["a", "b"], ["c"]),
     }.items(),
 )
@@ -301,11 +308,31 @@ def test_bad_batches_are_named():
         ("prompt_mask: expected", {"prompt_mask": [[1, 0]]}),
         ("prompt_mask: expected", {"prompt_mask": [[1]]}),
         ("max_length: expected at least 1", {"max_length": 0}),
+        ("max_length: expected an integer", {"max_length": 2.5}),
+        ("max_length: expected an integer", {"max_length": math.nan}),
+        ("vocab_size: expected an integer", {"vocab_size": 5.5}),
+        ("prompt_vocab_size: expected an integer", {"prompt_vocab_size": 6.5}),
+        ("eos_id: expected a token id", {"eos_id": 2.5}),
+        ("pad_id: expected a finite number", {"pad_id": True}),
+        ("target_mask: expected the shape", {"target_mask": [[1]]}),
+        ("target_mask: expected zeros and ones", {"target_mask": [[1, 0.5]]}),
+        ("target_mask: expected real numbers", {"target_mask": [["1", "0"]]}),
+        ("target_mask: .* texts: expected 0 behind", {"eos_id": 3}),
     ]:
         with pytest.raises(ValueError, match=f"^{message}"):
             make(**options)
-    with pytest.raises(ValueError, match="^batch_size: expected at least 1"):
-        make().sample(0, np.random.default_rng(0))
+    for size in (0, 1.5, math.nan, None):
+        with pytest.raises(ValueError, match="^batch_size: expected"):
+            make().sample(size, np.random.default_rng(0))
+    for name, arrays in {
+        "rows: expected the shape": ([[3, 4]], [[1, 1]], [0, 0]),
+        "rows: expected integers": ([[3, 4]], [[1, 1]], [0.0]),
+        "rows: expected token ids in .0, 1.": ([[3, 4]], [[1, 1]], [1]),
+        "completions: expected the shape": ([[3]], [[1, 1]], [0]),
+        "mask: expected ones": ([[3, 4]], [[0, 1]], [0]),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name}"):
+            make().rewards(*arrays)
     for reward, message in [
         (lambda c, m, t: np.full(np.shape(c), math.nan), "finite numbers"),
         (lambda c, m, t: np.ones(len(c)), "shape"),
@@ -344,3 +371,168 @@ def test_a_limit_that_ends_a_text():
     ):
         env = BatchedEnvironment([[1]], [[2]], token_exact_match, 3, **ends)
         assert env.terminated(completions, mask).tolist() == ended
+
+
+# --- Where texts end ----------------------------------------------------------
+
+LETTERS = CharTokenizer.from_tokens(list("abcd") + ["!"])  # ids 3 to 7
+
+
+class PadIsEos(CharTokenizer):
+    """As GPT-2's: one token pads, begins and ends."""
+
+    pad_id = bos_id = eos_id = 2
+
+
+def copied(env):
+    """The token rewards of the targets themselves."""
+    rows = np.arange(len(env))
+    return env.rewards(env.targets, env.target_mask, rows)
+
+
+@pytest.mark.parametrize(
+    "targets, ends, lengths",
+    [
+        ([[3, 2, 0, 0], [0, 3, 0, 2]], {"eos_id": 2}, [2, 4]),
+        ([[3, 2, 2, 2], [0, 3, 0, 2]], {"eos_id": 2, "pad_id": 2}, [2, 4]),
+        ([[3, 2, 5, 5], [5, 3, 5, 2]], {"eos_id": 2, "pad_id": 5}, [2, 4]),
+        ([[3, 4, 0, 0], [0, 3, 0, 4]], {}, [2, 4]),
+        ([[3, 4, 0, 0], [3, 0, 4, 0]], {"pad_id": 1}, [4, 4]),
+        (
+            [[3, 4, 0, 0], [3, 0, 4, 0]],
+            {"target_mask": [[1, 1, 1, 0], [1] * 4]},
+            [3, 4],
+        ),
+    ],
+)
+def test_a_target_carries_its_length(targets, ends, lengths):
+    env = BatchedEnvironment([[1], [3]], targets, token_position_match, 9, **ends)
+    assert env.target_mask.sum(axis=1).tolist() == lengths
+    wanted = env.wanted([1, 0])
+    for row, text, n in zip(wanted[::-1], targets, lengths, strict=True):
+        assert row.tolist() == text[:n] + [-1] * (4 - n)
+    assert_allclose(copied(env).sum(axis=1), 1)
+    env.token_reward = token_exact_match
+    assert_allclose(copied(env).sum(axis=1), 1)
+    seen = []
+    env.token_reward = lambda c, m, t: seen.append(t) or np.zeros(c.shape)
+    copied(env)
+    assert (seen[0] == env.wanted([0, 1])).all()
+
+
+def test_prompts_as_targets_have_the_prompts_mask():
+    """Here GPT-2's padding at the left, which a rule for ends would misread."""
+    ids, mask = [[2, 2, 4], [3, 5, 4]], [[0, 0, 1], [1, 1, 1]]
+    ends = {"eos_id": 2, "pad_id": 2}
+    env = BatchedEnvironment(ids, ids, None, 9, prompt_mask=mask, **ends)
+    assert env.wanted([0, 1]).tolist() == [[-1, -1, 4], [3, 5, 4]]
+    with pytest.raises(ValueError, match="^target_mask: expected one for such"):
+        BatchedEnvironment(ids, ids, None, 9, **ends)
+    whole = np.ones((2, 3))
+    env = BatchedEnvironment(ids, ids, None, 9, target_mask=whole, **ends)
+    assert env.wanted([0, 1]).tolist() == ids
+
+
+@pytest.mark.parametrize("tokenizer", [LETTERS, PadIsEos.from_tokens(list("abcd!"))])
+def test_texts_end_where_the_environment_says(tokenizer):
+    """Here "!" ends a text, and "a" pads."""
+    a, b, c, _, end = tokenizer.encode("abcd!")
+    targets = [[b, c, end, a], [b, a, a, end]]
+    env = BatchedEnvironment(
+        [[1], [1]],
+        targets,
+        token_exact_match,
+        len(tokenizer),
+        eos_id=end,
+        pad_id=a,
+        tokenizer=tokenizer,
+    )
+    assert env.texts(targets) == ["bc", "baa"]
+    assert env.targets_text([1, 0]) == ["baa", "bc"]
+    assert_allclose(copied(env).sum(axis=1), 1)
+
+
+def test_texts_of_prompts_padded_with_eos():
+    tokenizer = PadIsEos.from_tokens(list("abcd"))
+    ids, mask = tokenizer.encode_prompts(["abc", "b"])
+    env = BatchedEnvironment(
+        ids,
+        tokenizer.encode_batch(["a", ""], 3, add_eos=True),
+        token_exact_match,
+        len(tokenizer),
+        eos_id=2,
+        pad_id=2,
+        tokenizer=tokenizer,
+        prompt_mask=mask,
+    )
+    assert env.texts(ids) == env.texts(ids, mask) == ["abc", "b"]
+    assert env.targets_text([0, 1]) == ["a", ""]
+    assert_allclose(copied(env).sum(axis=1), 1)
+
+
+def test_texts_of_ids_with_a_mask():
+    env = BatchedEnvironment([[1]], [[3, 0]], token_exact_match, 9)
+    made, mask = [[0, 3, 0], [4, 0, 0]], [[1, 1, 1], [1, 0, 0]]
+    assert env.texts(made, mask) == ["0 3 0", "4"]
+    assert env.texts(made) == ["3", "4"]  # a pad cannot be told from a letter
+
+
+def test_an_environment_of_a_tokenizer_that_pads_with_eos():
+    tokenizer = PadIsEos(["ab cd"])
+    env = TextGenerationEnv(["ab", "c"], ["abc", "d"], tokenizer, render_mode="ansi")
+    assert env.observation_space.contains(env.reset(options={"row": 1})[0])
+    assert env.reset(options={"row": 1})[0].tolist() == [2, 6, 2, 2, 2, 2]
+    for row, text in enumerate(["abc", "d"]):
+        rewards, ends, _ = play(env, [*tokenizer.encode(text), 2], row)
+        assert_allclose(rewards, 0)
+        assert ends == (True, False) and env.render() == text
+        assert len(env.target) == len(text) + 1
+    assert_allclose(copied(env.batched()), 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_env(env)
+
+
+def test_a_sequence_of_ids_may_have_0():
+    """Also at its end: without EOS every token of the target counts."""
+    env = LMEnvironment([0], [3, 0], 5, render_mode="ansi")
+    rewards, ends, _ = play(env, [3, 0])
+    assert_allclose(rewards, [0.5, 0.5])
+    assert ends == (True, False) and env.render() == "3 0"
+    assert_allclose(copied(env.batched()), [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize("name", ["bos_id", "eos_id"])
+def test_a_tokenizer_without_ends_is_named(name):
+    tokenizer = CharTokenizer(["ab"])
+    setattr(tokenizer, name, None)
+    with pytest.raises(ValueError, match="^tokenizer: expected one with BOS and EOS"):
+        TextEnvironment("ab", tokenizer)
+
+
+# --- Who else makes the environment -------------------------------------------
+
+
+def test_stable_baselines_makes_the_environment():
+    from stable_baselines3.common.env_util import make_vec_env
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Gymnasium's: no mode "rgb_array"
+        env = make_vec_env("core/TextGenerationEnv-v0", n_envs=2, seed=0)
+    width = TextGenerationEnv().observation_space.shape[0]
+    assert env.reset().shape == (2, width)
+    observations, rewards, _, _ = env.step([3, 4])
+    assert observations.shape == (2, width) and (rewards <= 0).all()
+
+
+@pytest.mark.parametrize("mode", ["rgb_array", "human", "anis", 3])
+def test_an_unknown_render_mode_is_warned_of(mode):
+    """As `gymnasium.make` does, which makes the environment all the same."""
+    with pytest.warns(UserWarning, match="render_mode: nothing is rendered as"):
+        env = TextEnvironment(render_mode=mode)
+    env.reset()
+    assert env.render() is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for known in (None, "ansi"):
+            TextEnvironment(render_mode=known)

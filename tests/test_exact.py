@@ -1,5 +1,6 @@
 """The oracle against brute force, finite differences and autograd."""
 
+from dataclasses import FrozenInstanceError
 from itertools import product
 
 import numpy as np
@@ -124,6 +125,13 @@ def test_state_batch_and_policy_logits():
         (dict(eos_id=3), "eos_id"),
         (dict(gamma=1.1), "gamma"),
         (dict(vocab_size=8, max_length=6), "max_states"),
+        (dict(vocab_size=2.5), "vocab_size"),
+        (dict(max_length=2.5), "max_length"),
+        (dict(max_length=float("inf")), "max_length"),
+        (dict(max_length=float("nan")), "max_length"),
+        # Refused at once, not counted to the end.
+        (dict(max_length=10**30), "max_states"),
+        (dict(vocab_size=10**30, max_length=1), "max_states"),
     ],
 )
 def test_bad_problem(arguments, name):
@@ -133,11 +141,14 @@ def test_bad_problem(arguments, name):
 
 def test_bad_input():
     mdp, logits = make()
+    for most in (0, 2.5, float("nan")):
+        with pytest.raises(ValueError, match="max_states"):
+            TokenMDP.enumerate(2, 2, len, max_states=most)
     with pytest.raises(ValueError, match="reward: expected finite"):
         TokenMDP.enumerate(2, 2, lambda prefix: float("nan"))
     with pytest.raises(ValueError, match="logits: expected the shape"):
         exact.objective(mdp, logits[:-1])
-    with pytest.raises(ValueError, match="logits: expected finite"):
+    with pytest.raises(ValueError, match="logits: expected"):
         exact.objective(mdp, np.full_like(logits, -np.inf))
     with pytest.raises(ValueError, match="ref_logits"):
         exact.kl(mdp, logits, logits[:, :-1])
@@ -145,8 +156,14 @@ def test_bad_input():
         exact.gradient_samples(mdp, logits, np.ones(3))
     with pytest.raises(ValueError, match="probs"):
         exact.moments([0.5, 0.6], [1.0, 2.0])
-    with pytest.raises(ValueError, match="batch_size"):
-        exact.batch_moments([0.5, 0.5], np.sum, 0)
+    with pytest.raises(ValueError, match="^max_batches: expected"):
+        exact.batch_moments([0.5, 0.5], np.sum, 2, max_batches=float("inf"))
+    for samples in ([1.0, float("nan")], [1.0, float("inf")], 1.0):
+        with pytest.raises(ValueError, match="^samples: expected"):
+            exact.moments([0.5, 0.5], samples)
+    for size in (0, 1.5, float("nan"), None, 10**30):
+        with pytest.raises(ValueError, match="batch_size"):
+            exact.batch_moments([0.5, 0.5], np.sum, size)
     with pytest.raises(ValueError, match="batch_size"):
         exact.batch_moments([0.5, 0.5], np.sum, 30)
     with pytest.raises(ValueError, match="gamma"):
@@ -595,3 +612,98 @@ def test_a_bonus_that_is_no_potential_changes_the_best_policy():
     other = shaped(mdp, bonus)
     assert exact.optimal(mdp)[1][0].argmax() == 0
     assert exact.optimal(other)[1][0].argmax() == 1
+
+
+def test_as_many_batches_as_allowed_are_enumerated():
+    ones = lambda rows: np.ones(1)  # noqa: E731
+    mean, variance = exact.batch_moments(np.full(10, 0.1), ones, 3, max_batches=1000)
+    assert (mean, variance) == (pytest.approx(1), pytest.approx(0))
+    with pytest.raises(ValueError, match="^batch_size: expected at most 999 batches"):
+        exact.batch_moments(np.full(10, 0.1), ones, 3, max_batches=999)
+
+
+def test_a_problem_is_itself_alone_and_stays_as_it_is():
+    mdp, _ = make()
+    assert mdp == mdp and mdp != make()[0] and len({mdp, mdp}) == 1
+    with pytest.raises(FrozenInstanceError):
+        mdp.gamma = 0.5
+
+
+@pytest.mark.parametrize(
+    "vocab_size, max_length, eos_id, states",
+    [
+        (2, 3, None, 1 + 2 + 4),
+        (3, 3, 0, 1 + 2 + 4),
+        (2, 6, 1, 6),
+        (8, 1, None, 8),  # one state, and no more tokens than states may be
+    ],
+)
+def test_as_many_states_as_allowed(vocab_size, max_length, eos_id, states):
+    problem = vocab_size, max_length, lambda prefix: 0.0, eos_id, 1.0
+    mdp = TokenMDP.enumerate(*problem, max_states=states)
+    assert max(len(mdp.states), vocab_size) == states
+    with pytest.raises(ValueError, match="^max_states: expected at most"):
+        TokenMDP.enumerate(*problem, max_states=states - 1)
+
+
+def test_states_allowed_without_a_word():
+    assert len(TokenMDP.enumerate(5000, 1, len).completions) == 5000
+    with pytest.raises(ValueError, match="^max_states: expected at most 5000"):
+        TokenMDP.enumerate(5001, 1, len)
+
+
+@pytest.mark.parametrize("batch_size, batches", [(1, 2), (3, 8)])
+def test_as_many_batches_as_allowed(batch_size, batches):
+    arguments = [0.5, 0.5], lambda rows: rows.sum(), batch_size
+    mean, variance = exact.batch_moments(*arguments, max_batches=batches)
+    assert_allclose([mean, variance], [batch_size / 2, batch_size / 4])
+    with pytest.raises(ValueError, match="^batch_size: expected at most"):
+        exact.batch_moments(*arguments, max_batches=batches - 1)
+
+
+def test_batches_allowed_without_a_word():
+    for texts in (50_000, 50_001):
+        arguments = np.full(texts, 1 / texts), lambda rows: float(rows[0]), 1
+        if texts > 50_000:
+            with pytest.raises(ValueError, match="^batch_size: expected at most 50000"):
+                exact.batch_moments(*arguments)
+        else:
+            assert_allclose(exact.batch_moments(*arguments)[0], (texts - 1) / 2)
+
+
+def test_probabilities_may_be_zero_and_not_less():
+    assert_allclose(exact.moments([0.0, 1.0], [5.0, 3.0]), (3, 0))
+    for bad in ([-0.5, 1.5], [-0.5, -0.5], [0.5, 0.500002], [0.5, 0.499998]):
+        with pytest.raises(ValueError, match="^probs: expected numbers >= 0"):
+            exact.moments(bad, [5.0, 3.0])
+    exact.moments([0.5, 0.5000005], [5.0, 3.0])  # rounding of a long sum
+
+
+def test_a_token_that_is_never_written():
+    """Its logit is -inf: the same as a vocabulary without it, and 0 log 0 = 0."""
+    three = exact.TokenMDP.enumerate(3, 2, lambda text: float(text[-1] == 1))
+    two = exact.TokenMDP.enumerate(2, 2, lambda text: float(text[-1] == 1))
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=two.next_state.shape)
+    ref = rng.normal(size=three.next_state.shape)
+    table = np.full(three.next_state.shape, -np.inf)
+    # The states of the smaller problem within the larger one, by their texts.
+    found = {tuple(state): s for s, state in enumerate(three.states)}
+    places = [found[tuple(state)] for state in two.states]
+    table[places, :2] = logits
+    table[np.isinf(table).all(axis=1), 0] = 0  # states that are not reached
+    assert exact.entropy(three, table) == pytest.approx(exact.entropy(two, logits))
+    assert exact.objective(three, table) == pytest.approx(exact.objective(two, logits))
+    assert exact.probabilities(three, table).sum() == pytest.approx(1)
+    small = exact.entropy_gradient(two, logits)
+    np.testing.assert_allclose(exact.entropy_gradient(three, table)[places, :2], small)
+    assert np.isfinite(exact.kl_gradient(three, table, ref)).all()
+    assert exact.kl(three, table, ref) > 0
+
+
+def test_a_state_needs_a_token():
+    mdp = exact.TokenMDP.enumerate(2, 2, lambda text: 0.0)
+    table = np.zeros(mdp.next_state.shape)
+    table[0] = -np.inf
+    with pytest.raises(ValueError, match="logits: expected a token in each row"):
+        exact.policy(mdp, table)

@@ -1,6 +1,7 @@
 """Directories in Hugging Face's layout, read and written with NumPy."""
 
 import json
+import os
 
 import huggingface_hub.errors
 import ml_dtypes
@@ -356,41 +357,47 @@ def test_what_is_written_is_read(tmp_path):
 
 @pytest.mark.parametrize("broken", ["fsync", "save_file"])
 def test_a_crash_leaves_the_old_directory(tmp_path, monkeypatch, broken):
-    hub.write(tmp_path, CONFIG, WEIGHTS)
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    folder = tmp_path / "m"
+    hub.write(folder, CONFIG, WEIGHTS)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
 
     def crash(*_):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(hub.os if broken == "fsync" else hub, broken, crash)
+        patch.setattr(os if broken == "fsync" else hub, broken, crash)
         with pytest.raises(OSError, match="disk full"):
-            hub.write(tmp_path, GPTConfig(7), {"x": np.zeros(1)})
-    assert before == {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+            hub.write(folder, GPTConfig(7), {"x": np.zeros(1)})
+    assert before == {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
-def test_a_crash_between_two_files_loses_nothing(tmp_path, monkeypatch):
+READERS = {
+    "folder": hub.folder,
+    "read_config": hub.read_config,
+    "read_weights": lambda folder: hub.read_weights(folder, CONFIG, SHAPES),
+    "weight_files": hub.weight_files,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_who_reads_brings_back_what_a_kill_left_aside(tmp_path, name):
+    folder = tmp_path / "m"
+    hub.write(folder, CONFIG, WEIGHTS)
+    os.replace(folder, tmp_path / ".m.old")  # and killed
+    READERS[name](folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_an_older_value_head_does_not_stay(tmp_path):
     hub.write(tmp_path, CONFIG, WEIGHTS)
-    replace, calls = hub.os.replace, []
-
-    def crash(*paths):
-        calls.append(paths)
-        if len(calls) == 2:
-            raise OSError("power cut")
-        replace(*paths)
-
-    new = {name: array + 1 for name, array in WEIGHTS.items()}
-    with monkeypatch.context() as patch:
-        patch.setattr(hub.os, "replace", crash)
-        with pytest.raises(OSError, match="power cut"):
-            hub.write(tmp_path, CONFIG, new)
-    old = hub.read_weights(tmp_path, CONFIG, SHAPES)
-    assert (old["transformer.wte.weight"] == 1).all()
-    (aside,) = tmp_path.glob(".writing-*")
-    assert (aside / "model.safetensors").stat().st_size > 40
-    put(aside, GPT2)
-    found = hub.read_weights(aside, CONFIG, SHAPES)
-    assert (found["transformer.wte.weight"] == 2).all()
+    body = {"transformer.wte.weight": WEIGHTS["transformer.wte.weight"]}
+    hub.write(tmp_path, CONFIG, body)
+    assert hub.read_value_head(tmp_path) == {}
+    (tmp_path / "mine.txt").write_text("stays")
+    hub.write(tmp_path, CONFIG, WEIGHTS)
+    assert set(hub.read_value_head(tmp_path)) == {"value_head.bias"}
+    assert (tmp_path / "mine.txt").exists()
 
 
 def test_a_tokenizer_must_fit(tmp_path):

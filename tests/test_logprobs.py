@@ -189,3 +189,31 @@ def test_parity_of_values_and_gradients():
     np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-12)
     for a, b in zip(ours[1], theirs[1]):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("size, chunks", [(12, 1), (13, 2), (35, 3)])
+def test_only_chunks_are_computed_again_and_the_sampler_is_plain(
+    fw, size, chunks, monkeypatch
+):
+    """The backward pass computes the logits of several chunks once more."""
+    monkeypatch.setattr(fw.logprobs, "LOGITS_AT_ONCE", 12)
+    rng, calls = np.random.default_rng(3), []
+    logits, tokens = rng.normal(size=(7, 5)), rng.integers(0, 5, 7)
+
+    def scored(features):
+        def logits_of(chunk):
+            calls.append(chunk)
+            return chunk * 1.0
+
+        logprobs, entropies = fw.logprobs.token_scores(
+            logits_of, features, fw.tensor(tokens), size
+        )
+        return logprobs + 10 * entropies
+
+    value, _ = fw.grad(scored, logits)
+    assert len(calls) == (1 if chunks == 1 else 2 * chunks)
+    table = exact.log_softmax(logits)
+    entropies = -(np.exp(table) * table).sum(axis=1)
+    wanted = table[np.arange(7), tokens] + 10 * entropies
+    np.testing.assert_allclose(value, wanted, rtol=1e-12)

@@ -367,3 +367,84 @@ def test_token_cross_entropy_by_hand(fw):
     np.testing.assert_allclose(
         gradient, [[[-0.25, 0.25], [-0.4, 0.4], [0, 0]]], atol=1e-12
     )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_value_losses_of_returns_and_old_values_that_are_not_zero(fw):
+    """Errors 1, -2, and one that is masked; each value may move by 1/2."""
+    values, targets = np.array([[4.0, 1, 9]]), np.array([[3.0, 3, 3]])
+    old, mask = np.array([[2.0, 2, 5]]), np.array([[1.0, 1, 0]])
+    constants = [fw.tensor(x) for x in (targets, mask)]
+    value, (gradient,) = fw.grad(lambda x: fw.losses.value_loss(x, *constants), values)
+    assert value == pytest.approx((1 + 4) / 2 / 2)
+    np.testing.assert_allclose(gradient, [[0.5, -1, 0]])
+    for clip in (None, 0.5, 0.25):  # clipped ones err less: by ½ and 1½, or ¾ and 1¼
+        value, (gradient,) = fw.grad(
+            lambda x, clip=clip: fw.losses.clipped_value_loss(
+                x, fw.tensor(old), *constants, clip
+            ),
+            values,
+        )
+        assert value == pytest.approx((1 + 4) / 2 / 2)
+        np.testing.assert_allclose(gradient, [[0.5, -1, 0]])
+    # From 8 and -2 the clip leaves 7½ and -1½, which err more than 4 and 1.
+    value, (gradient,) = fw.grad(
+        lambda x: fw.losses.clipped_value_loss(
+            x, fw.tensor(np.array([[8.0, -2, 5]])), *constants, 0.5
+        ),
+        values,
+    )
+    assert value == pytest.approx((4.5**2 + 4.5**2) / 2 / 2)
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_q_loss_by_hand(fw):
+    """The chosen values are 2, 4, 9 and 1; the third is masked."""
+    q = np.array([[[1.0, 2, 3], [4, 5, 6]], [[7, 8, 9], [3, 2, 1]]])
+    tokens, mask = np.array([[1, 0], [2, 2]]), np.array([[1.0, 1], [0, 1]])
+    targets = np.array([[5.0, 2], [1, 1]])
+    value, (gradient,) = fw.grad(
+        lambda x: fw.losses.q_loss(x, *map(fw.tensor, (tokens, targets, mask))), q
+    )
+    assert value == pytest.approx((9 + 4 + 0) / 2 / 3)
+    wanted = np.zeros(q.shape)
+    wanted[0, 0, 1], wanted[0, 1, 0] = -3 / 3, 2 / 3
+    np.testing.assert_allclose(gradient, wanted, atol=1e-15)
+    for bad in (q[:, :1], q[:1], q[..., 0]):
+        with pytest.raises(ValueError, match="expected the shape"):
+            fw.losses.q_loss(*map(fw.tensor, (bad, tokens, targets, mask)))
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_batch_of_one_token_and_a_row_of_none(fw):
+    """The means are over one token; a ratio of no tokens is 1."""
+    x, mask = fw.tensor(np.array([[-3.0, 7], [7, 7]])), np.zeros((2, 2))
+    mask[0, 0] = 1
+    kept, zero = fw.tensor(mask), fw.tensor(np.zeros((2, 2)))
+    assert float(fw.losses.cross_entropy_loss(x, kept)) == 3
+    assert float(fw.losses.value_loss(x, zero, kept)) == 4.5
+    assert float(fw.losses.aggregate(x, kept, "token_mean")) == -3
+    assert float(fw.losses.aggregate(x, kept, "sequence_mean")) == -1.5
+    for level, ratios in (
+        ("token", [[np.exp(-3), 1], [1, 1]]),
+        ("sequence", [[np.exp(-3)], [1]]),
+        ("length_normalised", [[np.exp(-3)], [1]]),
+    ):
+        found = fw.losses.policy_ratio(x, zero, kept, level)
+        np.testing.assert_allclose(fw.numpy(found), ratios, rtol=1e-14)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("advantage", [-2.0, -1.0, 0.0, 1.0, 2.0])
+def test_each_advantage_keeps_its_ratio(fw, advantage):
+    """Ratios below, between and above the bounds ½ and 1½."""
+    adv = fw.tensor(np.full((1, 3), advantage))
+    value, (gradient,) = fw.grad(
+        lambda x: fw.losses.clipped_surrogate(x, adv, 0.5, 0.5),
+        np.array([[0.25, 1.25, 4]]),
+    )
+    used = [0.25, 1.25, 1.5] if advantage > 0 else [0.5, 1.25, 4]
+    np.testing.assert_allclose(value, [np.array(used) * advantage])
+    free = [1, 1, 0] if advantage > 0 else [0, 1, 1]
+    np.testing.assert_allclose(gradient, [np.array(free) * advantage])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.envs import BatchedEnvironment
-from tests.both import BOTH, TF
+from tests.both import BOTH, TF, traces
 from tests.test_rollout import policy_of
 
 
@@ -130,8 +130,7 @@ def test_tensorflow_compiles_a_reward_once():
         reward = TF.rewards.learned_reward(model, level)
         for _ in range(3):
             reward(texts, mask, prompts)
-    scores = model.once(TF.rewards._scores)
-    assert scores.experimental_get_tracing_count() == 1
+    assert traces(model) == [1]
 
 
 def test_tensorflow_frees_what_it_compiled():
@@ -142,3 +141,106 @@ def test_tensorflow_frees_what_it_compiled():
     del model
     gc.collect()
     assert weak() is None
+
+
+# --- Masks of texts and of prompts -------------------------------------------
+
+
+@each
+@models
+def test_a_likelihood_is_zero_where_the_mask_is(fw, name):
+    """Masks that begin with 0, or have no 1; ids behind a text are not read."""
+    model, (prompts, texts, _) = policy_of(fw, name), texts_of()
+    mask = np.array([[0, 1, 1, 1, 1], [0] * 5, [1, 0, 1, 0, 0], [1] * 5])
+    likely = fw.rewards.token_loglikelihood
+    whole = likely(model, prompts, texts, np.ones((4, 5)))
+    read = mask[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
+    found = likely(model, prompts, np.where(read, texts, -100), mask)
+    np.testing.assert_allclose(found, whole * mask, atol=1e-12)
+    assert (found[mask == 0] == 0).all() and (whole < 0).all()
+
+
+@each
+@models
+def test_a_texts_score_is_that_of_the_last_token_under_the_mask(fw, name):
+    model, (prompts, texts, _) = with_scores(fw, policy_of(fw, name)), texts_of()
+    mask = np.array([[0, 1, 1, 0, 0], [0] * 5, [0, 1, 0, 0, 1], [1] * 5])
+    arrays = [fw.tensor(a) for a in (prompts, texts, np.ones((4, 5)))]
+    tokens = fw.numpy(fw.rewards.token_scores(model, *arrays))
+    wanted = [tokens[0, 2], 0, tokens[2, 4], tokens[3, 4]]
+    for kind in (bool, int, np.float32, np.float64):
+        arrays[2] = fw.tensor(mask.astype(kind))
+        found = fw.rewards.sequence_scores(model, *arrays, "sequence")
+        np.testing.assert_allclose(fw.numpy(found), wanted, atol=1e-12)
+    found = fw.rewards.sequence_scores(model, *arrays, "token")
+    np.testing.assert_allclose(fw.numpy(found), (tokens * mask).sum(1), atol=1e-12)
+    other = np.where(mask[:, ::-1].cumsum(1)[:, ::-1] > 0, texts, 10**6)
+    again = fw.rewards.sequence_scores(
+        model, arrays[0], fw.tensor(other), arrays[2], "token"
+    )
+    np.testing.assert_allclose(fw.numpy(again), fw.numpy(found), atol=1e-12)
+
+
+@each
+@pytest.mark.parametrize("level", ["sequence", "token"])
+def test_a_learned_reward_reads_no_padding(fw, level):
+    """Padded prompts, -1 in the targets, earn what they earn alone."""
+    model = with_scores(fw, policy_of(fw, "GPT"))
+    prompts, texts, mask = texts_of()
+    reward = fw.rewards.learned_reward(model, level)
+    padded = np.array([prompts[0], prompts[0], prompts[1], prompts[1]])
+    padded[:2, 0], padded[2, :2] = -1, -1
+    found = reward(texts, mask, padded)
+    for row, first in enumerate([1, 1, 2, 0]):
+        here = slice(row, row + 1)
+        alone = reward(texts[here], mask[here], padded[here, first:])
+        np.testing.assert_allclose(found[here], alone, atol=1e-12)
+    arrays = map(fw.tensor, (np.maximum(padded, 0), texts, mask))
+    scores = fw.rewards.sequence_scores(model, *arrays, level, fw.tensor(padded >= 0))
+    np.testing.assert_allclose(found.sum(axis=1), fw.numpy(scores), atol=1e-12)
+    with pytest.raises(ValueError, match="^prompt_mask: expected"):
+        reward(texts, mask, padded[:, ::-1])  # at the right
+    recurrent = fw.rewards.learned_reward(policy_of(fw), level)
+    with pytest.raises(ValueError, match="^prompt_mask: expected None"):
+        recurrent(texts, mask, padded)
+
+
+@each
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("prompts", [[1, 2], [3, 6]]),
+        ("prompts", [[1, 2], [3, -1]]),
+        ("prompts", [[1.0, 2.0], [3.0, 4.0]]),
+        ("prompts", [[1, 2], [3]]),
+        ("prompts", [["a", "b"], ["c", "d"]]),
+        ("prompts", []),
+        ("completions", [[1, 2], [6, 1], [1, 1], [1, 1]]),
+        ("completions", [[1, 2], [-1, 1], [1, 1], [1, 1]]),
+        ("completions", [[1.5, 2], [1, 1], [1, 1], [1, 1]]),
+        ("completions", [[1, 2], [1, 1], [1, 1]]),
+        ("completions", [1, 2]),
+        ("mask", np.full((4, 2), 2)),
+        ("mask", np.full((4, 2), np.nan)),
+        ("mask", np.ones((4, 1))),
+        ("mask", [["a", "b"]] * 4),
+        ("prompt_mask", [[1, 0], [1, 1]]),
+        ("prompt_mask", [[0, 0], [1, 1]]),
+        ("prompt_mask", [[0.5, 1], [1, 1]]),
+        ("prompt_mask", [[np.nan, 1], [1, 1]]),
+        ("prompt_mask", [[1], [1]]),
+    ],
+    ids=str,
+)
+def test_what_is_no_text_is_named(fw, name, value):
+    arrays = {
+        "prompts": [[1, 2], [3, 4]],
+        "completions": [[1, 2], [3, 5], [1, 1], [1, 1]],
+        "mask": [[1, 1], [1, 0], [True, True], [1, 0]],
+    }
+    model = policy_of(fw, "GPT")
+    assert fw.rewards.token_loglikelihood(model, **arrays).shape == (4, 2)
+    if name == "completions":
+        arrays["mask"] = np.ones(np.shape(value))
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        fw.rewards.token_loglikelihood(model, **arrays | {name: value})

@@ -2,14 +2,14 @@
 
 import gc
 import weakref
-from functools import partial
 
 import numpy as np
 import pytest
 
+from core.settings import BERT_HEADS, BERTConfig, GPTConfig
 from core.weights import initial_weights
-from tests.both import BOTH, PT, TF
-from tests.test_rollout import policy_of
+from tests.both import BOTH, PT, TF, traces
+from tests.test_rollout import POLICIES, policy_of
 
 NAMES = ["LSTMPolicy", "LSTMAttentionPolicy"]
 SIZES = {"embedding_dim": 4, "hidden_dim": 5, "dtype": "float64"}
@@ -128,30 +128,20 @@ def test_an_empty_prompt_is_refused(fw, name):
         score(fw, name, np.zeros((2, 0), int), np.ones((2, 3), int))
 
 
-@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-def test_what_is_made_once_is_freed_with_the_policy(fw):
-    """Also a compiled function, which holds the policy that holds it."""
-    policy, other = (fw.models.LSTMPolicy(7, **SIZES) for _ in range(2))
-    make = compiled if fw is TF else scorer
-    made = policy.once(make)
-    made(fw.tensor(np.array([[1, 2]])), fw.tensor(np.array([[3, 4]])))
-    assert policy.once(make) is made
-    assert policy.once(partial(make)) is not made
-    assert other.once(make) is not made
+def test_what_is_compiled_is_freed_with_the_policy():
+    """A compiled function holds the policy, which holds it."""
+    from core.tf.layers import compiled
+
+    score = compiled(lambda policy, *texts: policy.score(*texts))
+    policy, other = (TF.models.LSTMPolicy(7, **SIZES) for _ in range(2))
+    prompts = TF.tensor(np.array([[1, 2]]))
+    for length in (1, 2, 1, 2):
+        score(policy, prompts, TF.tensor(np.ones((1, length), int)))
+    assert traces(policy) == [1, 1] and traces(other) == []
     left = weakref.ref(policy)
-    del policy, made
+    del policy
     gc.collect()
     assert left() is None
-
-
-def scorer(policy):
-    return policy.score
-
-
-def compiled(policy):
-    import tensorflow as tf
-
-    return tf.function(policy.score, autograph=False)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -196,3 +186,131 @@ def weighted_sum(fw, model, arrays):
     return float(loss), {
         n: tf.convert_to_tensor(g).numpy() for n, g in found.items() if g is not None
     }
+
+
+# --- Masks -------------------------------------------------------------------
+
+each = pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+MASK = np.array([[0, 1, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1]] + 3 * [[1, 1, 1, 1]])
+DTYPES = (bool, int, np.float32, np.float64)
+
+
+def with_values(fw, policy):
+    """The policy with values that are not 0."""
+    arrays = fw.checkpoints.get_weights(policy)
+    arrays["value_head.bias"] += 0.7
+    fw.checkpoints.set_weights(policy, arrays)
+    return policy
+
+
+def texts_of():
+    rng = np.random.default_rng(3)
+    return rng.integers(0, 6, (2, 3)), rng.integers(0, 6, (6, 4))
+
+
+@each
+@pytest.mark.parametrize("name", POLICIES)
+def test_all_is_zero_where_the_mask_is(fw, name):
+    """Also where it begins with 0, has a hole, or no 1: the rest is as without it."""
+    policy, texts = with_values(fw, policy_of(fw, name)), texts_of()
+    whole = policy.evaluate(*map(fw.tensor, texts))
+    for dtype in DTYPES:
+        found = policy.evaluate(*map(fw.tensor, (*texts, MASK.astype(dtype))))
+        for ours, unmasked in zip(found, map(fw.numpy, whole)):
+            assert np.abs(unmasked).min() > 0
+            np.testing.assert_allclose(fw.numpy(ours), unmasked * MASK, atol=1e-12)
+            assert (fw.numpy(ours)[MASK == 0] == 0).all()
+
+
+@each
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("bad", [-100, 10**6])
+def test_what_is_behind_the_mask_is_not_read(fw, name, bad):
+    """Values and gradients are those of any other ids there."""
+    prompts, texts = texts_of()
+    mask = (np.arange(4) < [[4], [2], [1], [3], [0], [4]]).astype(float)
+    found = [
+        weighted_sum(fw, policy_of(fw, name), (prompts, ids, mask))
+        for ids in (texts, np.where(mask > 0, texts, bad))
+    ]
+    assert found[0][0] == found[1][0]
+    assert found[0][1].keys() == found[1][1].keys()
+    for key, gradient in found[0][1].items():
+        assert np.isfinite(gradient).all()
+        np.testing.assert_array_equal(gradient, found[1][1][key])
+
+
+@each
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_mask_of_another_shape_is_named(fw, name):
+    policy, texts = policy_of(fw, name), list(map(fw.tensor, texts_of()))
+    for shape in ((6, 1), (4,), (6, 3), (2, 4)):
+        mask = fw.tensor(np.ones(shape))
+        with pytest.raises(ValueError, match="^completions, mask: expected one shape"):
+            policy.evaluate(*texts, mask)
+
+
+@each
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gpt_reads_no_padding_of_prompts(fw, dtype):
+    """Whatever ids stand there, and whatever kind of numbers the mask has."""
+    policy, (prompts, texts) = policy_of(fw, "GPT"), texts_of()
+    padding = np.array([[0, 0, 1], [1, 1, 1]], dtype)
+    other = np.where(padding > 0, prompts, -100)
+    alone = policy.score(fw.tensor(prompts[:1, 2:]), fw.tensor(texts[:3]))
+    scored = policy.score(*map(fw.tensor, (other, texts, padding)))
+    ids = np.concatenate([other, texts[::3]], axis=1)
+    seen = np.concatenate([padding, np.ones((2, 4), dtype)], axis=1)
+    read = policy(*map(fw.tensor, (ids, seen)))
+    for want, ours, whole in zip(alone, scored, read):
+        np.testing.assert_allclose(fw.numpy(ours)[:3], fw.numpy(want), atol=1e-12)
+        np.testing.assert_allclose(
+            fw.numpy(whole)[0, 2:6], fw.numpy(want)[0], atol=1e-12
+        )
+
+
+@each
+@pytest.mark.parametrize("head", BERT_HEADS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bert_reads_no_padding(fw, head, dtype):
+    config = BERTConfig(7, 8, 2, 2, 12, 16, head=head)
+    model, rng = fw.models.BERT(config, 2, "float64"), np.random.default_rng(4)
+    ids, seen = rng.integers(0, 7, (2, 5)), np.ones((2, 5), dtype)
+    seen[0, :2] = seen[1, 3:] = 0
+    found = fw.numpy(model(*map(fw.tensor, (np.where(seen, ids, -100), seen))))
+    for row, kept in enumerate((slice(2, 5), slice(0, 3))):
+        alone = fw.numpy(model(fw.tensor(ids[row : row + 1, kept])))[0]
+        ours = found[row] if head == "sequence" else found[row, kept]
+        np.testing.assert_allclose(ours, alone, atol=1e-12)
+
+
+@each
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", True, [1], float("nan"), None])
+@pytest.mark.parametrize("name", [*POLICIES, "BaselineNetwork", "BERT"])
+def test_a_seed_is_a_whole_number(fw, name, seed):
+    make = getattr(fw.models, name)
+    first = 7
+    if name in ("GPT", "BERT"):
+        first = {"GPT": GPTConfig(7, 4, 4, 1, 1), "BERT": BERTConfig(7, 4, 1, 1, 4)}[
+            name
+        ]
+    with pytest.raises((ValueError, TypeError), match="^seed: expected"):
+        make(first, seed=seed)
+
+
+@each
+@pytest.mark.parametrize("name", POLICIES)
+def test_ids_that_are_no_tokens_are_named(fw, name):
+    """In score and evaluate, outside of a compiled graph."""
+    policy, good = policy_of(fw, name), texts_of()
+    for place, argument in enumerate(("prompts", "completions")):
+        for bad in (6, -1, 2.0, True):
+            arrays = list(good)
+            arrays[place] = np.full(good[place].shape, bad)
+            for act in (policy.score, policy.evaluate):
+                with pytest.raises(ValueError, match=f"^{argument}: expected"):
+                    act(*map(fw.tensor, arrays))
+    for padding in ([[1, 0, 1]], [[1, 1, 0]], [[0, 0, 0]], [[2, 1, 1]], [[np.nan] * 3]):
+        mask = fw.tensor(np.repeat(padding, 2, axis=0))
+        with pytest.raises(ValueError, match="^prompt_mask: expected"):
+            policy.score(*map(fw.tensor, good), mask)

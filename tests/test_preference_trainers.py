@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 from core import exact
 from core.settings import GPTConfig, SupervisedConfig
 from core.types import Preferences
-from tests.both import BOTH, TF
+from tests.both import BOTH, TF, log_of_tensorflow, traces
 from tests.test_model_rewards import with_scores
 from tests.test_preferences import trl_dpo, trl_reward_loss
 
@@ -327,6 +327,36 @@ def test_what_is_behind_a_text_is_not_read(fw, kind, gpt):
 
 
 @each
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_of_prompts_is_not_read(fw, kind):
+    """Each pair alone, without its padding: the mean of the losses."""
+    trainer = trainer_of(fw, kind, gpt=True)
+    [batch] = data_of(kind, 1, padded=True)
+    rows = list(batch) if kind == "process" else list(vars(batch).values())
+    prompts, padding = rows[0], rows[-1]
+    assert 0 < padding.mean() < 1
+
+    def loss(rows):
+        if kind == "process":
+            return trainer.evaluate([tuple(rows)])
+        return trainer.evaluate(Preferences(*rows))["loss"]
+
+    whole = [prompts * padding, np.where(padding > 0, prompts, -100)]
+    found = [loss([p, *rows[1:-1], padding]) for p in whole]
+    assert found[0] == pytest.approx(found[1], rel=1e-12)
+    losses, weights = [], []
+    for i, seen in enumerate(padding > 0):
+        here = slice(i, i + 1)
+        losses.append(
+            loss([prompts[here, seen], *(a[here] for a in rows[1:-1]), None])
+            if kind != "process" or rows[2][i].any()
+            else 0.0
+        )
+        weights.append(rows[2][i].sum() if kind == "process" else 1.0)
+    assert found[0] == pytest.approx(np.average(losses, weights=weights), rel=1e-9)
+
+
+@each
 @pytest.mark.parametrize("kind", ["sequence", "tdpo"])
 def test_only_what_the_loss_reads_is_trained(fw, kind):
     trainer = trainer_of(fw, kind)
@@ -405,7 +435,26 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, fw):
 def test_tensorflow_compiles_once_per_shape(kind):
     trainer = trainer_of(TF, kind)
     trainer.train(data_of(kind, 4), progress=False)
-    assert trainer._gradients.experimental_get_tracing_count() == 1
+    assert traces(trainer) == [1]
+
+
+@pytest.mark.parametrize("kind", ["sequence", "tdpo", "process"])
+def test_tensorflow_does_not_warn_of_many_shapes_and_trainers(kind):
+    with log_of_tensorflow() as text:
+        for _ in range(6):
+            trainer = trainer_of(TF, kind, gpt=True)
+            trainer.train(data_of(kind, 1), progress=False)
+        for size in (1, 2, 3, 4, 5, 4, 3):  # of the batch
+            [batch] = data_of(kind, 1)
+            if kind == "process":
+                batch = tuple(a if a is None else a[:size] for a in batch)
+                trainer.evaluate([batch])
+                trainer.step(*batch)
+            else:
+                trainer.evaluate(batch.take(slice(size)))
+                trainer.step(batch.take(slice(size)))
+    assert traces(trainer) == [1] * 10
+    assert text.getvalue() == ""
 
 
 # --- Wrong input -----------------------------------------------------------
@@ -466,7 +515,6 @@ def test_bad_pairs_are_named(fw, kind):
         (tuple(vars(good).values()), "pairs"),
         (good.take([]), "pairs"),
         (Preferences(**arrays(prompts=np.full((2, 1), 6))), "prompts"),
-        (Preferences(**arrays(prompts=np.full((2, 1), -1))), "prompts"),
         (Preferences(**arrays(rejected=np.full((2, 3), 6))), "completions"),
         (Preferences(**arrays(prompt_mask=np.zeros((2, 1)))), "prompt_mask"),
     ):
@@ -474,6 +522,8 @@ def test_bad_pairs_are_named(fw, kind):
             with pytest.raises(ValueError, match=f"^{name}: expected"):
                 act(pairs)
     assert trainer.history == []
+    with pytest.raises(ValueError, match="^prompts: expected at least 0"):
+        Preferences(**arrays(prompts=np.full((2, 1), -1)))
 
 
 ONES = np.ones((2, 3))
@@ -484,7 +534,10 @@ ONES = np.ones((2, 3))
     "place, value, name",
     [
         (0, np.full((2, 1), 6), "prompts"),
+        (1, np.full((2, 3), 6), "completions"),
         (1, 6 * ONES, "completions"),
+        (1, ONES, "completions"),
+        (0, ONES, "prompts"),
         (2, ONES[:, :2], "mask"),
         (2, 0 * ONES, "mask"),
         (2, ONES / 2, "mask"),
@@ -511,6 +564,13 @@ def test_bad_labels_are_named(fw, place, value, name):
         ("dpo", {"loss": "DPO"}, "loss"),
         ("dpo", {"beta": 0}, "beta"),
         ("dpo", {"beta": float("nan")}, "beta"),
+        ("dpo", {"beta": float("inf")}, "beta"),
+        ("dpo", {"beta": "a"}, "beta"),
+        ("dpo", {"label_smoothing": float("nan")}, "label_smoothing"),
+        ("dpo", {"label_smoothing": "a"}, "label_smoothing"),
+        ("tdpo", {"alpha": float("nan")}, "alpha"),
+        ("tdpo", {"alpha": float("inf")}, "alpha"),
+        ("tdpo", {"alpha": "a"}, "alpha"),
         ("ipo", {"label_smoothing": 0.1}, "label_smoothing"),
         ("tdpo", {"label_smoothing": 0.1}, "label_smoothing"),
         ("dpo", {"label_smoothing": 0.5}, "label_smoothing"),

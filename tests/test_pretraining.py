@@ -110,3 +110,76 @@ def test_answers_predict_the_targets_alone():
     assert seen[row].tolist() == [0, 1, 1, 1]
     assert targets[row].tolist() == [7, 4, 4, 2]
     assert mask[row].tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("pad_id", [0, 2, 7])  # a special one, EOS, a letter
+def test_answers_teach_the_end(pad_id):
+    """Whatever pads: two and four tokens, EOS among them."""
+    env = BatchedEnvironment(
+        [[5, 6], [pad_id, 7]],
+        [[3, 2, pad_id, pad_id], [7, 0, 4, 2]],
+        None,
+        8,
+        eos_id=2,
+        pad_id=pad_id,
+        prompt_mask=[[1, 1], [0, 1]],
+    )
+    env.sample = lambda size, rng: np.arange(size)
+    (ids, seen), targets, counted = next(answers(env, 2, None))
+    assert counted.tolist() == [[0, 1, 1, 0, 0], [0, 1, 1, 1, 1]]
+    assert seen.tolist() == [[1, 1, 1, 1, 0], [0, 1, 1, 1, 1]]
+    assert targets[counted > 0].tolist() == [3, 2, 7, 0, 4, 2]
+    assert ids[seen > 0].tolist() == [5, 6, 3, 2, 7, 7, 0, 4]
+
+
+class Real(CharTokenizer):
+    """As BERT's: the special tokens stand among others, the pad is EOS."""
+
+    pad_id = eos_id = 5
+    bos_id, mask_id, cls_id = 3, 4, 7
+
+
+def test_special_tokens_are_neither_chosen_nor_drawn():
+    tokenizer = Real.from_tokens(list("abcdefghi"))  # 12 ids; 3, 4, 5, 7 special
+    ids = np.full((400, 8), 6)
+    ids[:, 0], ids[:, 5], mask = 3, 5, np.ones(ids.shape)
+    mask[:, 6:] = 0
+    rng = np.random.default_rng(0)
+    (shown, _), _, chosen = masked_tokens(ids, mask, tokenizer, rng, share=0.5)
+    assert not chosen[:, [0, 5, 6, 7]].any()
+    assert chosen[:, 1:5].mean() == pytest.approx(0.5, abs=0.05)
+    drawn = set(shown[chosen > 0]) - {tokenizer.mask_id}
+    assert drawn == set(range(12)) - {3, 4, 5, 7}
+
+
+@pytest.mark.parametrize("bad", ["abc", None, [None], [3], {"a": 1}])
+def test_rows_are_made_of_lists_of_texts(bad):
+    tokenizer = CharTokenizer(["abc"])
+    for make in (padded_rows, lambda *a: packed_rows(*a, 2)):
+        with pytest.raises(ValueError, match="^texts: expected a list of texts"):
+            make(tokenizer, bad)
+    tokenizer.bos_id = None
+    with pytest.raises(ValueError, match="^tokenizer: expected one with BOS and EOS"):
+        padded_rows(tokenizer, ["a"])
+
+
+@pytest.mark.parametrize("length", [0, -1, 2.5, np.nan, np.inf, None, "2"])
+def test_the_length_of_a_row_is_a_number_of_tokens(length):
+    with pytest.raises(ValueError, match="^length: expected"):
+        packed_rows(CharTokenizer(["abc"]), ["abc"], length)
+
+
+def test_batches_are_of_ids_with_their_mask():
+    ids, mask, rng = np.array([[1, 6, 2]]), np.ones((1, 3)), np.random.default_rng(0)
+    for bad in (ids * 1.0, ids.astype(str), np.full((1, 3), np.nan)):
+        with pytest.raises(ValueError, match="^ids: expected integers"):
+            next_tokens(bad, mask)
+        with pytest.raises(ValueError, match="^ids: expected integers"):
+            masked_tokens(bad, mask, TOKENIZER, rng)
+    for bad in (mask[:, :2], mask[0], np.ones((2, 3))):
+        with pytest.raises(ValueError, match="^mask: expected the shape"):
+            next_tokens(ids, bad)
+        with pytest.raises(ValueError, match="^mask: expected the shape"):
+            masked_tokens(ids, bad, TOKENIZER, rng)
+    with pytest.raises(ValueError, match="^mask: expected zeros and ones"):
+        masked_tokens(ids, 0.5 * mask, TOKENIZER, rng)

@@ -237,3 +237,154 @@ def test_bad_input_is_named():
     for bad in ([[0, 0]], [[0, 1]], [[1, 0.5]], [[1, 0, 1]], [[]], [1]):
         with pytest.raises(ValueError, match="^mask: expected"):
             discounted_returns(np.ones(np.shape(bad)), bad, 1.0)
+
+
+# (2, 2, 3): two states in each of two texts, three actions.
+VALUES = [[[1.0, 3, 2], [0, -1, 0.5]], [[4, 4, 0], [-2, -3, -1]]]
+
+
+def test_state_values_by_hand():
+    assert_array_equal(returns.state_values(VALUES), [[3, 0.5], [4, -1]])
+    chooser = [[[0, 1, 5], [9, 1, 5]], [[0, 3, 2], [-5, -1, -2]]]
+    found = returns.state_values(VALUES, chooser=np.array(chooser))
+    assert_array_equal(found, [[2, 0], [4, -3]])
+
+
+@pytest.mark.parametrize("alpha", [0.5, 2.0])
+def test_soft_state_values_by_hand(alpha):
+    """α log Σ exp(Q / α) of Q = α log n is α log Σ n, however large Q is."""
+    counts = np.array([[[1.0, 3, 4], [2, 2, 1]], [[5, 1, 1], [7, 1, 2]]])
+    for shift in (0.0, 5e3, -5e3):
+        found = returns.state_values(shift + alpha * np.log(counts), alpha)
+        wanted = shift + alpha * np.log([[8, 5], [7, 10]])
+        assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_a_chooser_or_an_entropy_but_not_both():
+    for alpha, chooser in ((-0.5, None), (0.5, VALUES), (-0.5, VALUES)):
+        with pytest.raises(ValueError, match="^alpha: expected"):
+            returns.state_values(VALUES, alpha, chooser)
+
+
+def test_targets_by_hand():
+    """Three texts of one, two and all four tokens; γ = 1/2."""
+    rewards = [[1, 9, 9, 9], [2, 3, 9, 9], [4, 5, 6, 7]]
+    after = [[10, 8, 8, 8], [20, 30, 8, 8], [2, 4, 6, 8]]
+    mask = [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
+    for terminated, last in (([True] * 3, [1, 3, 7]), ([False] * 3, [6, 18, 11])):
+        found = returns.td_targets(rewards, after, mask, 0.5, terminated)
+        wanted = [[last[0], 0, 0, 0], [12, last[1], 0, 0], [5, 7, 9, last[2]]]
+        assert_array_equal(found, wanted)
+
+
+def test_risk_advantages_by_hand():
+    """Odds of 1 to 3 and 1 to 1, of which sharpness 2 makes 1 to 9 and 1 to 1."""
+    scores = [10.0, 20, 4, 8]
+    logprobs = np.log([0.1, 0.3, 0.2, 0.2])
+    for far in (0.0, 1e3, -1e3):  # only differences within a group count
+        found = returns.risk_advantages(scores, logprobs + far, 2, 2.0)
+        # G α Q (R - mean): 4 · 0.1 (10 - 19), 4 · 0.9 (20 - 19), 4 · ½ (∓2)
+        assert_allclose(found, [-3.6, 3.6, -4, 4], rtol=1e-9)
+
+
+def test_groups_without_spread_raise_no_floating_point_error():
+    with np.errstate(all="raise"):
+        for scale in (False, True):
+            found = group_advantages([2.0, 2, 0, 0, 1, 3], 2, scale)
+            assert_allclose(np.abs(found) > 0, [0, 0, 0, 0, 1, 1])
+        assert not whiten(np.zeros((2, 3)), np.ones((2, 3))).any()
+
+
+def test_scores_are_one_number_a_row():
+    for bad in ([[1.0, 2.0], [3.0, 4.0]], 5.0, []):
+        for call in (
+            batch_mean_baseline,
+            lambda bad: leave_one_out(bad, 2),
+            lambda bad: informative_groups(bad, 2),
+        ):
+            with pytest.raises(ValueError, match=r"^scores: expected \(B,\)"):
+                call(bad)
+
+
+# --- No broadcasting, no text for a truth -------------------------------------
+
+TWO = np.ones((2, 2))
+
+
+@pytest.mark.parametrize(
+    "terminated, message",
+    [
+        (np.array([True]), "the shape"),
+        (True, "the shape"),
+        (None, "real numbers, got object"),
+        (np.ones((2, 1), bool), "the shape"),
+        (np.array(["False", "False"]), "real numbers, got <U5"),
+        ([0.5, 1], "zeros and ones"),
+        ([math.nan, 1], "finite numbers"),
+        ([None, True], "real numbers, got object"),
+        ([1, 2], "zeros and ones"),
+    ],
+)
+def test_terminated_is_a_truth_for_each_row(terminated, message):
+    with pytest.raises(ValueError, match=f"^terminated: expected {message}"):
+        returns.td_targets(TWO, TWO, TWO, 0.5, terminated)
+
+
+@pytest.mark.parametrize("terminated", [[True, False], [1, 0], np.array([1.0, 0.0])])
+def test_truths_may_be_zeros_and_ones(terminated):
+    targets = returns.td_targets(TWO, 4 * TWO, TWO, 0.5, terminated)
+    assert_array_equal(targets, [[3, 1], [3, 3]])
+
+
+@pytest.mark.parametrize("bad", [[1.0], [1.0] * 3, np.ones((2, 1)), np.ones((2, 2))])
+def test_the_bootstrap_is_one_number_or_one_for_each_row(bad):
+    with pytest.raises(ValueError, match="^bootstrap: expected the shape"):
+        gae(TWO, TWO, TWO, 1.0, 1.0, bootstrap=bad)
+    one = gae(TWO, TWO, TWO, 1.0, 1.0, bootstrap=3)
+    assert_array_equal(one, gae(TWO, TWO, TWO, 1.0, 1.0, bootstrap=[3, 3]))
+
+
+@pytest.mark.parametrize(
+    "chooser, message",
+    [
+        ([[0.0, 1.0]], "the shape"),
+        ([0.0, 1.0], "the shape"),
+        (1.0, "the shape"),
+        ([[math.nan, 1.0], [0.0, 1.0]], "finite"),
+        ([[math.inf, 1.0], [0.0, 1.0]], "finite"),
+    ],
+)
+def test_the_chooser_has_a_value_for_each_action(chooser, message):
+    with pytest.raises(ValueError, match=f"^chooser: expected {message}"):
+        returns.state_values([[1.0, 2.0], [2.0, 1.0]], chooser=chooser)
+
+
+@pytest.mark.parametrize("q", [1.0, [], [[], []], [math.nan, 1.0]])
+def test_state_values_need_actions(q):
+    with pytest.raises(ValueError, match="^q: expected"):
+        returns.state_values(q)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])
+def test_bounds_are_finite(bad):
+    for name, call in {
+        "sharpness": lambda: returns.risk_advantages([1, 0], [-1.0, -2.0], 2, bad),
+        "scale": lambda: whiten([[1.0, 3.0]], [[1, 1]], scale=bad),
+        "alpha": lambda: returns.state_values([1.0, 2.0], alpha=bad),
+        "gamma": lambda: returns.td_targets(TWO, TWO, TWO, bad, [1, 0]),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            call()
+
+
+def test_log_probabilities_are_one_for_each_score():
+    for bad in ([-1.0], [[-1.0, -2.0]], -1.0, [-1.0, -math.inf]):
+        with pytest.raises(ValueError, match="^sequence_logprobs: expected"):
+            returns.risk_advantages([1, 0], bad, 2, 1.0)
+
+
+def test_small_numbers_are_whitened_unless_they_are_a_difference_of_large_ones():
+    x, mask = [[1e-12, 3e-12]], [[1, 1]]
+    assert_allclose(whiten(x, mask), [[-1, 1]])
+    assert_allclose(whiten(x, mask, scale=1e-4), [[-1, 1]])
+    assert not whiten(x, mask, scale=1.0).any()

@@ -5,6 +5,7 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,7 +113,7 @@ def test_weighted_sum():
 def test_text_rewards_refuse_bad_columns():
     for function in TEXT_REWARDS:
         for target in (["a"], "ab"):
-            with pytest.raises(ValueError, match="target: expected a list of"):
+            with pytest.raises(ValueError, match="target: expected a list of 2"):
                 function(["a", "b"], target=target)
     with pytest.raises(ValueError, match="target: expected texts that are"):
         rewards.position_match(["a"], target=[""])
@@ -142,9 +143,114 @@ def test_weighted_sum_refuses_bad_rewards():
         reward(["a", "b"], value=[1.0])
 
 
-# --- On token ids. Target 3 4 5 EOS; and a shorter one, 6 EOS, padded. -----
+# --- What is a text ---------------------------------------------------------
 
-TARGETS = [[3, 4, 5, 2], [6, 2, 0, 0]]
+OF_TEXTS = {
+    "exact_match": "target",
+    "edit_similarity": "target",
+    "edit_ratio": "target",
+    "position_match": "target",
+    "contains": "wanted",
+    "length_score": "length",
+    "repetition": None,
+}
+
+
+def score(name, completions, column=None):
+    """A reward on texts, with what it wants of them."""
+    given = OF_TEXTS[name]
+    if given == "length" and column is None:
+        column = [2] * len(completions)
+    return getattr(rewards, name)(completions, **{given: column} if given else {})
+
+
+def said(text, role="assistant"):
+    return {"role": role, "content": text}
+
+
+KINDS = {
+    "list": list,
+    "tuple": tuple,
+    "numpy": np.array,
+    "objects": lambda texts: np.array(texts, dtype=object),
+    "pandas": lambda texts: pd.Series(texts, index=[7, 3]),
+    "messages": lambda texts: [[said(text)] for text in texts],
+    "conversations": lambda texts: [
+        [said("?", "user"), said("no"), said("?", "user"), said(text)] for text in texts
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", OF_TEXTS)
+def test_columns_and_conversations_are_texts(name, kind):
+    texts = ["ab", "b b"]
+    column = [2, 3] if name == "length_score" else texts
+    right = score(name, texts, column)
+    assert score(name, KINDS[kind](texts), column) == right
+    if OF_TEXTS[name] in ("target", "wanted"):
+        assert score(name, texts, KINDS[kind](column)) == right == [1.0, 1.0]
+
+
+NO_TEXTS = {
+    "none": [None, "a"],
+    "nan": ["a", math.nan],
+    "number": [3, 4],
+    "bytes": [b"a", b"b"],
+    "list": [["a"], ["b"]],
+    "no answer": [[said("a", "user")], [said("b")]],
+    "no content": [[{"role": "assistant"}], [said("b")]],
+    "empty conversation": [[], [said("b")]],
+    "bare": "ab",
+    "dict": {"a": 1, "b": 2},
+    "set": {"a", "b"},
+    "table": np.array([["a"], ["b"]]),
+    "frame": pd.DataFrame({"a": [1], "b": [2]}),
+    "none at all": None,
+}
+
+
+@pytest.mark.parametrize("bad", NO_TEXTS)
+@pytest.mark.parametrize("name", OF_TEXTS)
+def test_what_is_no_text_is_refused(name, bad):
+    good, bad = ["a", "b"], NO_TEXTS[bad]
+    column = [2, 2] if name == "length_score" else good
+    with pytest.raises(ValueError, match="^completions: expected a list of texts"):
+        score(name, bad, column)
+    if OF_TEXTS[name] in ("target", "wanted"):
+        with pytest.raises(ValueError, match=f"^{OF_TEXTS[name]}: expected a list of"):
+            score(name, good, bad)
+
+
+@pytest.mark.parametrize(
+    "length", [[math.nan, 2], [math.inf, 2], [0, 2], [2], 2, None, ["a", "b"]]
+)
+def test_bad_lengths_are_refused(length):
+    with pytest.raises(ValueError, match="^length: "):
+        rewards.length_score(["a", "b"], length=length)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, math.nan, math.inf, "2", None, True])
+def test_the_size_of_ngrams_is_a_number_of_words(n):
+    for call in (
+        lambda: rewards.repetition(["a a"], n=n),
+        lambda: rewards.token_repetition([[3, 3]], [[1, 1]], [[3, 3]], n=n),
+    ):
+        with pytest.raises(ValueError, match="^n: expected"):
+            call()
+
+
+def test_weighted_rewards_read_columns_too():
+    reward = rewards.weighted_sum([rewards.exact_match, rewards.repetition], [2, 1])
+    texts = pd.Series(["a", "b"])
+    assert reward(texts, target=texts) == [2.0, 2.0]
+    with pytest.raises(ValueError, match="^completions: expected a list of texts"):
+        reward(None, target=texts)
+
+
+# --- On token ids. Target 3 4 5 EOS; and a shorter one, 6 EOS. -------------
+
+TARGETS = [[3, 4, 5, 2], [6, 2, -1, -1]]
 COMPLETIONS = [[3, 5, 5, 3], [4, 2, 0, 0]]
 MASK = [[1, 1, 1, 1], [1, 1, 0, 0]]
 
@@ -152,7 +258,7 @@ MASK = [[1, 1, 1, 1], [1, 1, 0, 0]]
 def test_token_indicator():
     paid = rewards.token_indicator(COMPLETIONS, MASK, TARGETS)
     assert_array_equal(paid, [[1, 1, 1, 1], [0, 1, 0, 0]])
-    # A pad that was sampled is not the target's padding.
+    # A pad that was sampled is not in the target.
     paid = rewards.token_indicator([[0, 6, 2, 0]], [[1, 1, 1, 0]], [TARGETS[1]])
     assert_array_equal(paid, [[0, 1, 1, 0]])
 
@@ -191,7 +297,7 @@ def test_token_edit_similarity():
     paid = rewards.token_edit_similarity(COMPLETIONS, MASK, TARGETS)
     expected = [[1 / 20, 1 / 12, 0, 0], [0, 1 / 6, 0, 0]]
     assert_allclose(paid, expected)
-    paid = rewards.token_edit_similarity([[6, 4]], [[1, 1]], [[6, 0]])
+    paid = rewards.token_edit_similarity([[6, 4]], [[1, 1]], [[6, -1]])
     assert_allclose(paid, [[1 / 2, -1 / 2]])  # the second token spoils it
 
 
@@ -269,13 +375,13 @@ def test_edit_progress_and_regret_by_hand(text, generated, progress, regret):
 @settings(deadline=None)
 @given(arrays(np.int64, (6, 5), elements=st.integers(1, 4)), masks(6, 5))
 def test_edit_progress_and_regret_sum_to_the_distance(completions, mask):
-    targets = np.array([[3, 4, 4, 2], [3, 2, 0, 0], [4, 3, 4, 2]] * 2)
+    targets = np.array([[3, 4, 4, 2], [3, 2, -1, -1], [4, 3, 4, 2]] * 2)
     lengths = mask.sum(axis=1).astype(int)
     distances = [
-        Levenshtein.distance(row[:n].tolist(), target[target > 0].tolist())
+        Levenshtein.distance(row[:n].tolist(), target[target >= 0].tolist())
         for row, n, target in zip(completions, lengths, targets, strict=True)
     ]
-    expected = -np.array(distances) / (targets > 0).sum(axis=1)
+    expected = -np.array(distances) / (targets >= 0).sum(axis=1)
     for function in (rewards.token_edit_progress, rewards.token_edit_regret):
         total = function(completions, mask, targets).sum(axis=1)
         assert_allclose(total, expected, atol=1e-12)
@@ -330,13 +436,13 @@ def test_token_rewards_agree_with_loops_over_rows(function, data):
     """A batch is paid as its rows alone; what mask hides does not count."""
     ids = arrays(np.int64, (3, 5), elements=st.integers(0, 6))
     completions, mask = data.draw(ids), data.draw(masks(3, 5))
-    targets = np.array([[3, 4, 5, 6, 2], [4, 4, 2, 0, 0], [3, 2, 0, 0, 0]])
+    targets = np.array([[3, 4, 0, 6, 2], [4, 0, 2, -1, -1], [3, 2, -1, -1, -1]])
     paid = function(completions, mask, targets)
     assert paid.shape == (3, 5) and paid.dtype == np.float64
     assert not paid[mask == 0].any()
     for row in range(3):
         n = int(mask[row].sum())
-        wanted = targets[row][targets[row] != 0]
+        wanted = targets[row][targets[row] >= 0]
         alone = function(
             completions[row : row + 1, :n], mask[row : row + 1, :n], wanted[None]
         )
@@ -344,8 +450,8 @@ def test_token_rewards_agree_with_loops_over_rows(function, data):
 
 
 def test_a_perfect_completion_sums_to_one_less_what_the_empty_text_has():
-    for completion, mask in zip(TARGETS, MASK, strict=True):
-        arguments = [completion], [mask], [completion]
+    for target, mask in zip(TARGETS, MASK, strict=True):
+        arguments = [np.maximum(target, 0)], [mask], [target]
         length = sum(mask)
         for function, total in [
             (rewards.token_indicator, length),
@@ -361,14 +467,14 @@ def test_a_perfect_completion_sums_to_one_less_what_the_empty_text_has():
 
 @pytest.mark.parametrize("function", TOKEN_REWARDS)
 def test_token_rewards_refuse_bad_arrays(function):
-    with pytest.raises(ValueError, match="mask: expected the shape of compl"):
+    with pytest.raises(ValueError, match="completions: expected the shape of mask"):
         function([[3, 4]], [[1]], [[3, 4]])
     with pytest.raises(ValueError, match=r"mask: expected ones \(at least one\)"):
         function([[3, 4]], [[0, 0]], [[3, 4]])
     with pytest.raises(ValueError, match=r"targets: expected \(1, L\)"):
         function([[3, 4]], [[1, 1]], [[3, 4], [3, 4]])
-    with pytest.raises(ValueError, match="targets: every row"):
-        function([[3, 4]], [[1, 1]], [[0, 0]])
+    with pytest.raises(ValueError, match="targets: expected ids, at least one"):
+        function([[3, 4]], [[1, 1]], [[-1, -1]])
 
 
 def test_bridges_refuse_bad_numbers():
@@ -390,7 +496,7 @@ def test_bridges_refuse_bad_numbers():
 def test_token_length_and_repetition_by_hand():
     made = np.array([[3, 4, 3, 4, 3, 4], [3, 3, 3, 5, 0, 0]])
     mask = (made != 0).astype(float)
-    targets = np.array([[3, 4, 3, 2, 0, 0], [3, 3, 3, 5, 5, 2]])
+    targets = np.array([[3, 4, 3, 2, -1, -1], [3, 3, 3, 5, 5, 2]])
     np.testing.assert_allclose(
         rewards.token_length(made, mask, targets), [[0, 0, 0, 0, -0.25, -0.25], [0] * 6]
     )
@@ -422,7 +528,7 @@ def test_a_text_reward_becomes_a_token_reward():
     tokenizer = CharTokenizer(["abc"])
     a, b, c = tokenizer.encode("abc")
     made = np.array([[a, b, 2, 0], [c, 2, 0, 0]])
-    targets = np.array([[a, b, 2, 0], [a, b, 2, 0]])
+    targets = np.array([[a, b, 2, -1], [a, b, 2, -1]])
     reward = rewards.token_from_text(rewards.edit_similarity, tokenizer)
     np.testing.assert_allclose(
         reward(made, made != 0, targets), [[0, 0, 1, 0], [0, 1 / 3, 0, 0]]
@@ -446,3 +552,164 @@ def test_potentials_from_text_score_every_beginning():
     paid = rewards.potential_difference(potentials, mask)
     whole = rewards.token_from_text(rewards.edit_ratio, tokenizer)
     assert_allclose(paid.sum(1), whole(completions, mask, targets).sum(1))
+
+
+# --- Padding is no id ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text, eos_id, pad_id, target",
+    [
+        ([3, 4, 2, 0, 0], 2, 0, [3, 4, 2, -1, -1]),
+        ([3, 4, 2, 2, 2], 2, 2, [3, 4, 2, -1, -1]),  # GPT-2 pads with its EOS
+        ([2, 2, 2, 2, 2], 2, 2, [2, -1, -1, -1, -1]),  # the empty text
+        ([0, 3, 0, 2, 0], 2, 0, [0, 3, 0, 2, -1]),  # 0 is a letter
+        ([3, 0, 4, 0, 0], 2, 0, [3, 0, 4, -1, -1]),  # cut off before its EOS
+        ([3, 0, 4, 0, 0], None, 0, [3, 0, 4, -1, -1]),
+        ([3, 0, 4, 5, 0], 2, 9, [3, 0, 4, 5, 0]),  # as long as the row
+        ([3, 4, 5, 6, 7], 2, 2, [3, 4, 5, 6, 7]),
+        ([0, 0, 0, 0, 0], None, 0, [-1, -1, -1, -1, -1]),
+        ([3, 2, 9, 2, 9], 2, 9, [3, 2, -1, -1, -1]),
+    ],
+)
+def test_unpadded_texts(text, eos_id, pad_id, target):
+    assert rewards.unpadded([text], eos_id, pad_id).tolist() == [target]
+    both = rewards.unpadded([text, [3, 4, 5, 6, 7]], eos_id, pad_id)
+    assert both.tolist() == [target, [3, 4, 5, 6, 7]]
+
+
+def test_what_goes_on_behind_its_end_is_no_text():
+    for ids in ([[2, 2, 3, 4]], [[3, 2, 4, 0]]):  # padded at the left; a dialogue
+        with pytest.raises(ValueError, match="^texts: expected 0 behind the first 2"):
+            rewards.unpadded(ids, eos_id=2)
+    with pytest.raises(ValueError, match="^texts: expected integers"):
+        rewards.unpadded([[3.0, 2.0]], eos_id=2)
+
+
+@pytest.mark.parametrize(
+    "text", [[39, 0, 220], [0, 39, 220], [39, 220, 0], [0, 0, 0], [0], [7, 2], [2]]
+)
+def test_a_copy_is_right_whatever_its_ids_are(text):
+    """0 is "!" for GPT-2; L is the text's length."""
+    n = len(text)
+    padded = [*text, 0, 5]  # the mask alone says where it ends
+    mask, target = [[1] * n + [0, 0]], [[*text, -1, -1, -1]]
+    for function, total in [
+        (rewards.token_indicator, n),
+        (rewards.token_position_match, 1),
+        (rewards.token_cumulative_match, (n + 1) / 2),
+        (rewards.token_exact_match, 1),
+        (rewards.token_edit_similarity, 1 - 1 / (1 + n)),
+        (rewards.token_edit_progress, 0),
+        (rewards.token_edit_regret, 0),
+        (rewards.token_length, 0),
+    ]:
+        paid = function([padded], mask, target)
+        assert_allclose(paid.sum(), total, atol=1e-15, err_msg=function.__name__)
+        assert not paid[0, n:].any()
+
+
+def test_a_letter_0_counts_as_any_other():
+    """Against targets with 9 in its place."""
+    rng = np.random.default_rng(0)
+    made, wanted = rng.integers(0, 3, (2, 50, 6))
+    wanted[:, 3:] = np.where(np.arange(3) < rng.integers(0, 3, (50, 1)), -1, 0)
+    wanted = np.where(np.cumsum(wanted < 0, axis=1) > 0, -1, wanted)
+    mask = (np.arange(6) < rng.integers(1, 7, (50, 1))) * 1.0
+    for function in [*TOKEN_REWARDS, rewards.token_length]:
+        other = [np.where(x == 0, 9, x) for x in (made, wanted)]
+        assert_array_equal(
+            function(made, mask, wanted), function(other[0], mask, other[1])
+        )
+
+
+BAD_TOKENS = {
+    "nan": [[3.0, math.nan]],
+    "inf": [[3.0, math.inf]],
+    "fraction": [[3.5, 4.0]],
+    "whole, but float": [[3.0, 4.0]],
+    "text": [["3", "4"]],
+    "bool": [[True, False]],
+    "objects": [[None, 3]],
+    "ragged": [[3], [3, 4]],
+    "flat": [3, 4],
+    "number": 3,
+    "none": None,
+    "three axes": [[[3, 4]]],
+    "empty": [[]],
+}
+
+
+@pytest.mark.parametrize("bad", BAD_TOKENS)
+@pytest.mark.parametrize("function", [*TOKEN_REWARDS, rewards.token_length])
+def test_tokens_are_integers(function, bad):
+    bad = BAD_TOKENS[bad]
+    with pytest.raises(ValueError, match="^completions: "):
+        function(bad, [[1, 1]], [[3, 4]])
+    with pytest.raises(ValueError, match="^targets: "):
+        function([[3, 4]], [[1, 1]], bad)
+
+
+@pytest.mark.parametrize("function", TOKEN_REWARDS)
+def test_a_target_has_no_holes(function):
+    with pytest.raises(ValueError, match="^targets: expected ids, at least one, then"):
+        function([[3, 4]], [[1, 1]], [[-1, 4]])
+    with pytest.raises(ValueError, match="^completions: expected ids of at least 0"):
+        function([[3, -1]], [[1, 1]], [[3, -1]])
+
+
+def test_texts_of_tokens_end_with_their_mask():
+    """Pads may be letters: here "a" is the pad, and nothing ends a text."""
+    tokenizer = CharTokenizer(["abc"])
+    a, b, c = tokenizer.encode("abc")
+    made = np.array([[b, c, a, a], [b, a, a, a]])
+    mask = np.array([[1, 1, 0, 0], [1, 1, 1, 1]])
+    targets = np.array([[b, c, -1], [b, a, -1]])
+    reward = rewards.token_from_text(rewards.exact_match, tokenizer)
+    assert_array_equal(reward(made, mask, targets).sum(axis=1), [1, 0])
+    score = rewards.potentials_from_text(rewards.edit_ratio, tokenizer)
+    assert_allclose(
+        score(made, mask, targets), [[0, 1 / 2, 1, 1, 1], [0, 1 / 2, 1, 2 / 3, 1 / 2]]
+    )
+    # A reward that reads no target needs none.
+    paid = rewards.token_from_text(rewards.repetition, tokenizer)
+    assert not paid(made, mask, [[-1], [-1]]).any()
+
+
+def test_weighted_token_rewards_are_of_every_token():
+    for value in (np.ones(2), np.ones((1, 2)), np.full((2, 2), math.nan)):
+        reward = rewards.token_weighted_sum([lambda c, m, t, v=value: v], [1.0])
+        with pytest.raises(ValueError, match="^<lambda>: expected"):
+            reward(np.full((2, 2), 3), np.ones((2, 2)), np.full((2, 2), 3))
+
+
+def test_potentials_need_a_score_for_each_beginning():
+    score = rewards.potentials_from_text(
+        lambda texts, target: [1.0], CharTokenizer(["a"])
+    )
+    with pytest.raises(ValueError, match=r"^function: expected the shape \(2,\)"):
+        score([[3, 3]], [[1, 1]], [[3]])
+
+
+def test_no_completions_have_no_scores():
+    for function in TEXT_REWARDS:
+        assert function([], target=[]) == []
+    assert rewards.length_score([], length=[]) == []
+    assert rewards.repetition([]) == []
+
+
+def test_one_empty_target_is_refused():
+    with pytest.raises(ValueError, match="^target: expected texts that are"):
+        rewards.position_match(["a", "b"], target=["a", ""])
+
+
+def test_a_weighted_sum_reads_conversations():
+    talk = [[{"role": "assistant", "content": "a b"}]]
+    reward = rewards.weighted_sum([rewards.exact_match], [2.0])
+    assert reward(talk, target=["a b"]) == [2.0]
+
+
+def test_trigrams_are_counted_without_a_word():
+    made, mask = np.array([[3, 4, 5, 3, 4, 5, 3]]), np.ones((1, 7))
+    paid = rewards.token_repetition(made, mask, made)
+    assert_array_equal(paid, [[0, 0, 0, 0, 0, -1, -1]])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core import envs, exact, rewards
+from core import envs, exact, rewards, sampling
 from core.settings import GPTConfig
-from tests.both import BOTH
+from tests.both import BOTH, TF, log_of_tensorflow, traces
 
 SIZES = {"embedding_dim": 4, "hidden_dim": 8}
 
@@ -321,3 +321,307 @@ def test_epsilon_greedy(fw):
     assert (never.completions == best).all()
     with pytest.raises(ValueError, match="^epsilon: expected"):
         fw.rollout.rollout(policy, env, rows, rng, epsilon=1.5)
+
+
+# --- Kinds of numbers --------------------------------------------------------
+
+each = pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+
+
+@each
+@pytest.mark.parametrize("name", ["LSTMPolicy", "GPT"])
+def test_masks_and_noise_of_any_kind_of_numbers(fw, name):
+    """Bools, integers, floats and lists of them, of which whole numbers are equal."""
+    policy, prompts = policy_of(fw, name), np.array([[1, 2, 3], [3, 4, 5]])
+    noise = np.random.default_rng(0).integers(0, 2, (2, 4, 6))
+    mask = np.ones((2, 3))
+    if name == "GPT":
+        mask[0, 0] = 0
+    wanted = fw.rollout.sample(policy, prompts, 4, noise * 1.0, prompt_mask=mask)
+    for kind in (bool, int, np.float32, np.float64, list):
+        arrays = [a.tolist() if kind is list else a.astype(kind) for a in (noise, mask)]
+        found = fw.rollout.sample(
+            policy, prompts.tolist(), 4, arrays[0], prompt_mask=arrays[1]
+        )
+        assert found[0].dtype == np.int64
+        for ours, theirs in zip(found, wanted):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+WRONG = {
+    "prompts": [[[1.0]], [["a"]], [[True]], [[6]], [[-1]], [1], [[]], [[1, 2], [3]]],
+    "max_length": [0, -1, 2.5, np.nan, np.inf, "a", True, [4]],
+    "eos_id": [-1, 6, 99, 2.5, np.nan, "a", True, [2], 2.0],
+    "pad_id": [-1, 6, 99, 2.5, np.nan, "a", True, [2], None],
+    "temperature": [0, -1, np.nan, np.inf, "a", None, [1.0]],
+    "top_k": [0, -1, 2.5, np.nan, np.inf, "a", True, [3]],
+    "top_p": [0, -0.1, 1.1, np.nan, np.inf, "a", None, [0.5]],
+    "group_size": [0, -1, 1.5, np.nan, np.inf, "a", True, [2]],
+    "seed": [-1, 1.5, np.nan, np.inf, "a", True, [1]],
+    "noise": [
+        np.zeros((1, 4, 5)),
+        np.full((1, 4, 6), np.nan),
+        np.full((1, 4, 6), np.inf),
+        "a",
+        1.0,
+    ],
+    "prompt_mask": [[[2]], [[0]], [[np.nan]], [["a"]], [1], 1, "a"],
+}
+
+
+@each
+@pytest.mark.parametrize(
+    "name, value", [(n, v) for n, values in WRONG.items() for v in values], ids=str
+)
+def test_each_argument_is_checked(fw, name, value):
+    arguments = {"prompts": [[1]], "max_length": 4} | {name: value}
+    with pytest.raises((ValueError, TypeError), match=f"^{name}: expected"):
+        fw.rollout.sample(policy_of(fw), **arguments)
+
+
+@each
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        *(("rows", {"rows": rows}) for rows in ([-1], [8], [0.5], ["a"], [], [[0]], 0)),
+        *(("group_size", {"group_size": size}) for size in (0, 1.5, "a", True)),
+        *(("rng", {"rng": rng}) for rng in (0, "a", np.random.RandomState(0))),
+        ("rng", {"epsilon": 0.5}),
+        ("rng", {"epsilon": 0.0}),
+        *(
+            ("epsilon", {"epsilon": e, "rng": np.random.default_rng(0)})
+            for e in (-0.1, 1.1, np.nan, "a")
+        ),
+        *(("temperature", {"temperature": t}) for t in (0, np.nan, "a")),
+    ],  # no ids: a generator's would be its address
+)
+def test_each_argument_of_a_rollout_is_checked(fw, name, change):
+    arguments = {"rows": [0]} | change
+    with pytest.raises((ValueError, TypeError), match=f"^{name}: expected"):
+        fw.rollout.rollout(policy_of(fw), small_env(), **arguments)
+
+
+# --- Seeds -------------------------------------------------------------------
+
+DRAWN = {  # what version 0.1.0 drew
+    "pt": {
+        0: [29, 292, 540, 79, 354, 208],
+        1: [938, 775, 765, 822, 443, 890],
+        2**31: [698, 528, 779, 884, 260, 410],
+        2**32 - 1: [49, 439, 55, 552, 259, 451],
+    },
+    "tf": {
+        0: [311, 342, 934, 788, 13, 563],
+        1: [972, 213, 247, 161, 678, 965],
+        2**31: [195, 616, 951, 531, 564, 418],
+        2**32 - 1: [357, 283, 691, 413, 807, 447],
+    },
+}
+
+
+def uniform(fw):
+    """A policy of 1000 tokens that are equally likely: what it draws is the seed's."""
+    policy = policy_of(fw, vocab=1000)
+    arrays = fw.checkpoints.get_weights(policy)
+    fw.checkpoints.set_weights(policy, {n: 0 * a for n, a in arrays.items()})
+    return policy
+
+
+def draws(fw, policy, seed):
+    return fw.rollout.sample(policy, [[1]], 6, seed=seed)[0][0].tolist()
+
+
+@each
+@pytest.mark.parametrize(
+    "seed, other",
+    [
+        (0, 2**32),
+        (1, 2**32 + 1),
+        (2**32 - 1, 2**33 - 1),
+        (2**40, 2**41),
+        (2**63 - 1, 2**64 - 1),
+        (2**63, 2**64),
+    ],
+)
+def test_seeds_that_agree_in_32_bits_draw_differently(fw, seed, other):
+    policy = uniform(fw)
+    assert draws(fw, policy, seed) != draws(fw, policy, other)
+    assert draws(fw, policy, np.uint64(seed) if seed < 2**64 else seed) == draws(
+        fw, policy, seed
+    )
+
+
+@each
+@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 - 1])
+def test_a_small_seed_draws_what_it_always_drew(fw, seed):
+    assert draws(fw, uniform(fw), seed) == DRAWN[fw.name][seed]
+
+
+# --- Tokens that are excluded ------------------------------------------------
+
+ALLOWED = [1, 4]  # of 6: the first, the last and some between are excluded
+
+
+def excluding(fw, name, monkeypatch):
+    """A policy whose logits are -inf outside ALLOWED."""
+    policy = policy_of(fw, name, dtype="float32")
+    least = np.full(6, -np.inf)
+    least[ALLOWED] = 0
+    if name == "GPT":  # its head has no bias: as top-k and top-p exclude
+        cut = fw.rollout.sampling_logits
+        monkeypatch.setattr(
+            fw.rollout,
+            "sampling_logits",
+            lambda logits, *more: (
+                cut(logits, *more) + fw.tensor(least.astype("float32"))
+            ),
+        )
+    else:
+        arrays = fw.checkpoints.get_weights(policy)
+        arrays["policy_head.bias"] = least
+        fw.checkpoints.set_weights(policy, arrays)
+    return policy
+
+
+def share_of(fw, share, monkeypatch):
+    """The random number of each draw is 1 - share."""
+    import tensorflow as tf
+    import torch
+
+    def drawn(*shape, dtype, **_):
+        return torch.full(shape, 1 - share, dtype=dtype)
+
+    def stateless(shape, seed, dtype):
+        return tf.fill(shape, tf.constant(1 - share, dtype))
+
+    monkeypatch.setattr(torch, "rand", drawn)
+    monkeypatch.setattr(tf.random, "stateless_uniform", stateless)
+
+
+@each
+@pytest.mark.parametrize("name", ["LSTMPolicy", "GPT"])
+def test_an_excluded_token_is_never_drawn(fw, name, monkeypatch):
+    policy = excluding(fw, name, monkeypatch)
+    rng, n = np.random.default_rng(1), 500
+    noise, low = rng.gumbel(size=(2, n, 3, 6))
+    low[..., ALLOWED] -= 1e30
+    explore = sampling.gumbel_noise(rng, (n, 3, 6), epsilon=0.9)
+    for given, seed, found in (
+        (noise, None, ALLOWED),
+        (low, None, None),
+        (explore, None, ALLOWED),
+        (None, 7, ALLOWED),
+        (None, None, None),
+    ):
+        tokens, logprobs, _ = fw.rollout.sample(
+            policy, [[1]], 3, given, group_size=n, seed=seed
+        )
+        assert set(tokens.ravel()) <= set(found or ALLOWED)
+        assert found is None or set(tokens.ravel()) == set(found)
+        assert np.isfinite(logprobs).all()
+
+
+@each
+@pytest.mark.parametrize("name", ["LSTMPolicy", "GPT"])
+@pytest.mark.parametrize("share", [2**-24, 1.0])
+def test_the_ends_of_the_distribution_are_not_excluded_tokens(
+    fw, name, share, monkeypatch
+):
+    policy = excluding(fw, name, monkeypatch)
+    share_of(fw, share, monkeypatch)
+    tokens, _, _ = fw.rollout.sample(policy, [[1]], 3, seed=1, group_size=4)
+    assert (tokens == (ALLOWED[-1] if share == 1 else ALLOWED[0])).all()
+
+
+@each
+def test_a_sum_that_grows_by_rounding_draws_no_excluded_token(fw, monkeypatch):
+    """As a parallel sum can: more behind an excluded token than before it."""
+    probs = np.array([0.0, 0.5, 0.0, 0.5, 0.0])
+    grown = np.array([0.1, 0.5, 0.6, 1.0, 1.1])[None]
+    import tensorflow as tf
+    import torch
+
+    monkeypatch.setattr(torch.Tensor, "cumsum", lambda x, dim: torch.tensor(grown))
+    monkeypatch.setattr(tf, "cumsum", lambda x, axis: tf.constant(grown))
+    with np.errstate(divide="ignore"):
+        scores = fw.tensor(np.log(probs)[None])
+    for share in (0.01, 0.55, 1.0):
+        share_of(fw, share, monkeypatch)
+        more = (None, torch.Generator())
+        if fw is TF:
+            more = (None, tf.constant(0), tf.constant(0))
+        assert fw.numpy(fw.rollout._draw(scores, *more)) == (1 if share < 0.5 else 3)
+
+
+@each
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_without_numbers_is_named(fw, name):
+    """A row of such logits is no distribution, however a token is chosen."""
+    policy = policy_of(fw, name)
+    arrays = fw.checkpoints.get_weights(policy)
+    weight = "transformer.ln_f.bias" if name == "GPT" else "policy_head.bias"
+    for value in (np.nan, np.inf, -np.inf):
+        arrays[weight][:] = value
+        fw.checkpoints.set_weights(policy, arrays)
+        for noise, seed in ((None, None), (np.zeros((1, 3, 6)), None), (None, 1)):
+            with pytest.raises(ValueError, match="^policy: expected finite logits"):
+                fw.rollout.sample(policy, [[1]], 3, noise, seed=seed)
+
+
+def test_what_is_behind_an_end_may_be_no_number():
+    """The log-probabilities that are kept are checked, and no others."""
+    completions, logprobs = np.array([[2, 5, 1]]), np.array([[-1.0, np.nan, -1.0]])
+    found = sampling.finished(completions, logprobs, 2, 0)
+    np.testing.assert_array_equal(found[1], [[-1, 0, 0]])
+    with pytest.raises(ValueError, match="^policy: expected finite logits"):
+        sampling.finished(completions, logprobs, None, 0)
+
+
+# --- What TensorFlow compiles ------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["LSTMPolicy", "GPT"])
+def test_tensorflow_compiles_once_a_prompt_length_and_does_not_warn(name):
+    policy = policy_of(TF, name)
+    with log_of_tensorflow() as text:
+        for _ in range(2):
+            for length in range(1, 7):
+                TF.rollout.sample(policy, np.ones((1, length), int), 2, seed=length)
+    # The start and the loop; of an LSTM's prompts the loop reads nothing.
+    count = 6 + (1 if name == "LSTMPolicy" else 6)
+    assert traces(policy) == [1] * count
+    assert text.getvalue() == ""
+
+
+def test_tensorflow_compiles_many_policies_and_does_not_warn():
+    with log_of_tensorflow() as text:
+        for seed in range(6):
+            policy = policy_of(TF, seed=seed)
+            TF.rollout.sample(policy, [[1, 2]], 2)
+            assert traces(policy) == [1, 1]
+    assert text.getvalue() == ""
+
+
+@each
+def test_numbers_of_numpy_are_numbers(fw):
+    policy, found = policy_of(fw), []
+    made = fw.models.LSTMPolicy(np.int64(6), np.int32(4), np.array(8), seed=np.int64(2))
+    fw.checkpoints.set_weights(made, fw.checkpoints.get_weights(policy_of(fw)))
+    for whole, real in ((int, float), (np.int64, np.float32), (np.int32, np.float64)):
+        found.append(
+            fw.rollout.sample(
+                policy,
+                [[1]],
+                whole(3),
+                eos_id=whole(2),
+                pad_id=whole(1),
+                temperature=real(0.5),
+                top_k=whole(4),
+                top_p=real(0.75),
+                group_size=whole(9),
+                seed=whole(1),
+            )
+        )
+    for other in found[1:]:
+        for ours, theirs in zip(other, found[0]):
+            np.testing.assert_array_equal(ours, theirs)

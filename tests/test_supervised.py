@@ -1,5 +1,7 @@
 """Cross-entropy training: a step by hand, parity, decay, resuming, errors."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 
 from core import weights
 from core.settings import BERTConfig, GPTConfig, PolicyGradientConfig, SupervisedConfig
-from tests.both import BOTH, PT, TF
+from tests.both import BOTH, PT, TF, traces
 
 SMALL_GPT = GPTConfig(vocab_size=7, n_positions=6, n_embd=8, n_layer=2, n_head=2)
 
@@ -192,6 +194,123 @@ def test_resumes_bit_for_bit(tmp_path, fw):
         np.testing.assert_array_equal(ours[name], theirs[name])
 
 
+def stopped_and_resumed(fw, path, before, again):
+    """The history of a training that a second process goes on with."""
+    half, resumed = trainer_of(fw, "lstm"), trainer_of(fw, "lstm")
+    before(half)
+    half.save(path)
+    resumed.load(path)
+    again(resumed)
+    return resumed
+
+
+def blocks(trainer, *counts):
+    """One stream without end in several calls, as a chapter takes it."""
+    stream = itertools.cycle(batches_of("lstm", 12))
+    for count in counts:
+        trainer.train(itertools.islice(stream, count), progress=False)
+
+
+@pytest.mark.parametrize(
+    "whole, before, again",
+    [
+        # a list, an iterator without end, the same in blocks, two lists
+        (lambda t, a, b: t.train(a, progress=False), lambda t, a, b: t.train(a[:5]), 0),
+        (lambda t, a, b: blocks(t, 99), lambda t, a, b: blocks(t, 7), 0),
+        (lambda t, a, b: blocks(t, 4, 4, 4), lambda t, a, b: blocks(t, 4, 3), 0),
+        (
+            lambda t, a, b: [t.train(x, progress=False) for x in (a, b)],
+            lambda t, a, b: [t.train(x, progress=False) for x in (a, b[:3])],
+            0,
+        ),
+        # the program knows which calls are done, or which batches
+        (
+            lambda t, a, b: [t.train(x, progress=False) for x in (a, b)],
+            lambda t, a, b: [t.train(x, progress=False) for x in (a, b[:3])],
+            lambda t, a, b: t.train(b, progress=False),
+        ),
+        (
+            lambda t, a, b: t.train(a, progress=False),
+            lambda t, a, b: t.train(a[:5], progress=False),
+            lambda t, a, b: t.train(a[5:], progress=False),
+        ),
+        # the second of two passes was stopped
+        (
+            lambda t, a, b: [t.train(a, progress=False) for _ in range(2)],
+            lambda t, a, b: [t.train(x, progress=False) for x in (a, a[:3])],
+            lambda t, a, b: t.train(a, progress=False),
+        ),
+    ],
+    ids=["list", "stream", "blocks", "two", "the second", "the rest", "passes"],
+)
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_stopped_program_run_again_takes_the_same_steps(
+    tmp_path, fw, whole, before, again
+):
+    a, b = list(batches_of("lstm", 10)), list(batches_of("lstm", 10, seed=1))
+    never = trainer_of(fw, "lstm")
+    whole(never, a, b)
+    path = tmp_path / "half"
+    once = stopped_and_resumed(
+        fw, path, lambda t: before(t, a, b), lambda t: (again or whole)(t, a, b)
+    )
+    assert once.history == never.history
+    # And a second time: what a resumed training saves is as good.
+    twice = stopped_and_resumed(
+        fw,
+        path,
+        lambda t: (before(t, a, b), t.save(path), t.load(path)),
+        lambda t: (again or whole)(t, a, b),
+    )
+    assert twice.history == never.history
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_data_are_left_out_once_and_in_a_resumed_training_alone(tmp_path, fw):
+    """In one process a call trains on what it is given, whatever came before."""
+    batches, path = list(batches_of("lstm", 4)), tmp_path / "x"
+    trainer = trainer_of(fw, "lstm")
+    for count in (4, 8):
+        assert len(trainer.train(batches, progress=False)) == count
+    trainer.save(path)
+    assert len(trainer.train(batches[:2], progress=False)) == 10
+    trainer.load(path)
+    other = list(batches_of("lstm", 3, seed=1))
+    assert len(trainer.train(other, progress=False)) == 11  # begins otherwise
+    assert len(trainer.train(batches, progress=False)) == 11  # all were taken
+    assert len(trainer.train(batches, progress=False)) == 15
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_batch_counts_when_its_step_is_taken(tmp_path, fw, monkeypatch):
+    """Not one that failed, nor a step outside of `train`."""
+    batches, path = list(batches_of("lstm", 6)), tmp_path / "x"
+    trainer, resumed = trainer_of(fw, "lstm"), trainer_of(fw, "lstm")
+    with pytest.raises(ValueError, match="^inputs: "):
+        trainer.train([*batches[:3], (1, 2, 3)], progress=False)
+    trainer.step(*batches[5])
+    trainer.save(path)
+    resumed.load(path)
+    resumed.train(batches, progress=False)
+    trainer.train(batches[3:], progress=False)
+    assert resumed.history == trainer.history
+
+
+def test_nothing_is_drawn_that_no_step_is_taken_on():
+    """Also where a stream goes on in a second call."""
+    trainer, stream = trainer_of(PT, "lstm", steps=5), batches_of("lstm")
+    trainer.train(itertools.islice(stream, 2), progress=False)
+    trainer.train(stream, progress=False)
+    trainer.train(stream, progress=False)
+    assert len(trainer.history) == 5 and len(list(stream)) == 15
+
+
+def test_a_batch_that_cannot_be_read_is_named():
+    weight = torch.ones(2, 3, requires_grad=True)
+    with pytest.raises(ValueError, match="^batches: .*requires grad"):
+        trainer_of(PT).train([((IDS,), weight, IDS)], progress=False)
+
+
 @pytest.mark.parametrize("source, target", [(PT, TF), (TF, PT)], ids=["pt-tf", "tf-pt"])
 def test_a_checkpoint_moves_between_the_frameworks(tmp_path, source, target):
     path = tmp_path / "x.safetensors"
@@ -210,8 +329,10 @@ def test_a_checkpoint_moves_between_the_frameworks(tmp_path, source, target):
 def test_a_checkpoint_of_another_training_is_refused(tmp_path, fw):
     path = tmp_path / "x.safetensors"
     trainer_of(fw).save(path)
-    with pytest.raises(ValueError, match="config"):
+    with pytest.raises(ValueError, match=r"^config.learning_rate: .* 0.001, got 1.0"):
         trainer_of(fw, learning_rate=1.0).load(path)
+    with pytest.raises(ValueError, match="^dtype.model: .*'float64'.*, got .*32"):
+        trainer_of(fw, dtype="float32").load(path)
     with pytest.raises(ValueError, match="missing"):
         trainer_of(fw, "lstm").load(path)
 
@@ -227,14 +348,31 @@ IDS = np.ones((2, 3), int)
         ((IDS,), IDS, 0 * IDS, "mask"),
         ((IDS,), 7 * IDS, IDS, "targets"),
         ((IDS,), -IDS, IDS, "targets"),
+        ((), IDS, IDS, "inputs"),
+        ((IDS[0],), IDS, IDS, "inputs"),
+        ((7 * IDS,), IDS, IDS, "inputs"),
+        ((1.0 * IDS,), IDS, IDS, "inputs"),
+        ((IDS, IDS[:, :2]), IDS, IDS, "inputs"),
+        ((IDS,), IDS[:, :2], IDS[:, :2], "targets"),
+        ((IDS,), IDS[:1], IDS[:1], "targets"),
+        ((IDS,), IDS[:, 0], IDS[:, 0], "targets"),
+        ((IDS,), IDS[..., None], IDS[..., None], "targets"),
+        ((IDS,), 1.5 * IDS, IDS, "targets"),
+        ((IDS,), IDS.astype(str), IDS, "targets"),
+        ((IDS,), [[1], [1, 2]], IDS, "targets"),
+        ((IDS,), IDS, 2 * IDS, "mask"),
+        ((IDS,), IDS, -IDS, "mask"),
+        ((IDS,), IDS, np.nan * IDS, "mask"),
+        ((IDS,), IDS, None, "mask"),
+        ((IDS,), IDS, IDS.astype(str), "mask"),
     ],
 )
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_bad_batches_are_named(fw, inputs, targets, mask, named):
     trainer = trainer_of(fw)
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
         trainer.step(inputs, targets, mask)
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
         trainer.evaluate([(inputs, targets, mask)])
     assert trainer.history == []
 
@@ -244,13 +382,21 @@ def test_classes_are_the_heads(fw):
     ids, mask = np.ones((2, 3), int), np.ones(2)
     with pytest.raises(ValueError, match=r"targets: expected ids in \[0, 3"):
         trainer_of(fw, "sequence").step((ids,), np.array([0, 3]), mask)
+    with pytest.raises(ValueError, match=r"targets: expected the shape .*\(2,\)"):
+        trainer_of(fw, "sequence").step((ids,), ids, ids)
+    with pytest.raises(ValueError, match=r"targets: expected the shape .*\(2, 3\)"):
+        trainer_of(fw, "token").step((ids,), np.array([0, 2]), mask)
     trainer = trainer_of(fw)
     with pytest.raises(ValueError, match="batches"):
         trainer.evaluate([])
-    with pytest.raises(ValueError, match="every"):
-        trainer.train([], every=0)
+    for every in (0, 1.5, None, "1", float("nan"), True):
+        with pytest.raises(ValueError, match="^every: "):
+            trainer.train([], every=every)
     with pytest.raises(ValueError, match="path: the folder"):
         trainer.train(batches_of("gpt"), path="no/such/folder/x")
+    for path in ("", ".", "a\0b"):  # directories, and what no system takes
+        with pytest.raises(ValueError, match="^path: expected a "):
+            trainer.train(batches_of("gpt"), path=path)
     assert trainer.history == []
 
 
@@ -308,5 +454,21 @@ def test_the_rate_warms_up_and_decays(kind):
 def test_tensorflow_compiles_once_per_shape():
     trainer = trainer_of(TF)
     trainer.train(batches_of("gpt", 5), progress=False)
-    assert trainer._gradients.experimental_get_tracing_count() == 1
+    assert traces(trainer) == [1]
     assert isinstance(trainer.optimizer.iterations, tf.Variable)
+
+
+@pytest.mark.parametrize("config", [None, "a", {}, PolicyGradientConfig()])
+def test_other_settings_are_refused(config):
+    with pytest.raises(ValueError, match="^config: expected a SupervisedConfig, got "):
+        PT.trainers.SupervisedTrainer(PT.models.GPT(SMALL_GPT), config)
+
+
+def test_a_long_history_is_saved(tmp_path):
+    """One of more characters than the header of a file may have."""
+    path, entry = tmp_path / "x", {"step": 1, "loss": 0.4479272961616516}
+    trainer, other = trainer_of(PT, "lstm"), trainer_of(TF, "lstm")
+    trainer.history = [entry | {"note": "-" * 10**6}] * 101
+    trainer.save(path)
+    other.load(path)
+    assert other.history == trainer.history

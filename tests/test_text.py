@@ -2,13 +2,15 @@
 
 import doctest
 import json
+import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import text
+from core import text, words
 from core.tasks import DOCUMENT_000_TEXT, continuations
 from core.text import (
     ByteBPETokenizer,
@@ -22,8 +24,9 @@ CHINESE = [t for side in continuations("zh") for t in side]
 
 
 def test_docstrings():
-    result = doctest.testmod(text)
-    assert result.failed == 0 and result.attempted > 5
+    results = [doctest.testmod(module) for module in (text, words)]
+    assert not any(result.failed for result in results)
+    assert min(result.attempted for result in results) > 3
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,9 @@ def test_bad_input_is_named():
                 cls(texts)
     with pytest.raises(ValueError, match="tokens: expected at least one"):
         WordTokenizer([" "])
+    for ids in ([3, 2.0], [3, math.nan], ["3"], [[3, 4]], 3, None, [None]):
+        with pytest.raises(ValueError, match="^ids: expected a row of integers"):
+            tokenizer.decode(ids)
     for tokens in ([], [""]):
         with pytest.raises(ValueError, match="tokens: expected at least one"):
             CharTokenizer.from_tokens(tokens)
@@ -588,3 +594,88 @@ def test_files_that_do_not_fit_are_refused(kind, files, message, request):
     put(folder, **files)
     with pytest.raises(ValueError, match=message):
         PretrainedTokenizer(folder)
+
+
+# --- What is a text -------------------------------------------------------------
+
+TOKENIZERS = [CharTokenizer(["abc"]), WordTokenizer(["abc"]), BPE]
+
+
+@pytest.mark.parametrize("bad", [None, math.nan, 3, b"a", ["a"]])
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_one_text_is_a_str(tokenizer, bad):
+    for name, call in {
+        "text: expected a text": lambda: tokenizer.encode(bad),
+        "texts: expected a list of texts": lambda: tokenizer.encode_batch([bad], 9),
+        "texts: .* texts": lambda: tokenizer.encode_prompts(["abc", bad]),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name}"):
+            call()
+    with pytest.raises(ValueError, match="^text: expected a text"):
+        words.split_words(bad)
+
+
+@pytest.mark.parametrize("bad", ["abc", {"abc": 1}, {"abc"}, None, np.array([["abc"]])])
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_several_texts_are_a_list(tokenizer, bad):
+    """A str is no list of its characters, a conversation none of its texts."""
+    chat = [[{"role": "user", "content": "abc"}]]
+    for texts in (bad, chat):
+        with pytest.raises(ValueError, match="^texts: expected a list of texts"):
+            tokenizer.encode_batch(texts, 9)
+        with pytest.raises(ValueError, match="^texts: expected a list of texts"):
+            tokenizer.encode_prompts(texts)
+
+
+def test_columns_are_lists_of_texts():
+    for kind in (tuple, np.array, pd.Series):
+        texts = kind(["ab", "c"])
+        assert CharTokenizer(["abc"]).encode_batch(texts, 2).tolist() == [
+            [3, 4],
+            [5, 0],
+        ]
+        assert len(CharTokenizer(texts)) == 6
+
+
+@pytest.mark.parametrize(
+    "string, pieces",
+    [
+        ("cafe\u0301 noir", ["cafe\u0301", "noir"]),
+        ("cafe\u0301-cre\u0300me.", ["cafe\u0301-cre\u0300me", "."]),
+        ("हिन्दी भाषा है।", ["हिन्दी", "भाषा", "है", "।"]),
+        ("यह है। वह भी।", ["यह", "है", "।", "वह", "भी", "।"]),
+        ("می\u200cخواهم", ["می\u200cخواهم"]),
+        ("ที่นี่", ["ที่นี่"]),
+        ("好e\u0301", ["好", "e\u0301"]),
+        ("❤\ufe0f", ["❤\ufe0f"]),
+    ],
+)
+def test_marks_belong_to_their_letters(string, pieces):
+    assert words.split_words(string) == pieces
+    assert words.join_words(pieces) == string
+    tokenizer = WordTokenizer([string])
+    assert tokenizer.decode(tokenizer.encode(string)) == string
+
+
+def test_every_mark_belongs_to_its_letter():
+    """All of Unicode's below the emoji, nonspacing and spacing."""
+    from unicodedata import category
+
+    for code in range(0x1F000):
+        if category(chr(code)).startswith("M"):
+            word = f"x{chr(code)}y"
+            assert words.split_words(f"{word} {word}") == [word, word]
+
+
+@pytest.mark.parametrize("bad", ["ab", None, [None], [3], {"a": 1}])
+def test_tokens_and_words_are_lists_of_texts(bad):
+    with pytest.raises(ValueError, match="^tokens: expected a list of texts"):
+        CharTokenizer.from_tokens(bad)
+    with pytest.raises(ValueError, match="^words: expected a list of texts"):
+        words.join_words(bad)
+
+
+@pytest.mark.parametrize("length", [-1, 2.5, math.nan, math.inf, None, "2"])
+def test_the_length_of_a_batch_is_a_number_of_tokens(length):
+    with pytest.raises(ValueError, match="^length: expected"):
+        CharTokenizer(["abc"]).encode_batch(["a"], length)

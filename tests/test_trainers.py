@@ -25,10 +25,10 @@ from core.algorithms import (
     SequenceMean,
     TokenMean,
 )
-from core.settings import PolicyGradientConfig
+from core.settings import PolicyGradientConfig, SupervisedConfig
 from core.trainers import loop
 from core.types import Rollout
-from tests.both import BOTH
+from tests.both import BOTH, TF, log_of_tensorflow, traces
 from tests.test_rollout import last_logits, policy_of, small_env
 
 SIZES = {"embedding_dim": 4, "hidden_dim": 8}
@@ -748,3 +748,51 @@ def test_a_missing_folder_is_named_before_the_work(tmp_path, fw):
     with pytest.raises(ValueError, match="folder"):
         trainer.train(path=tmp_path / "none" / "run.safetensors")
     assert trainer.history == []
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_baseline_refuses_padded_prompts(fw):
+    """b(X) has no mask: it would read the padding as tokens."""
+    env = small_env(eos_id=2)
+    env.prompt_mask = np.ones((8, 2))
+    settings = of(Learned()) | {"steps": 1, "batch_size": 16}
+    trainer = fw.trainers.PolicyGradientTrainer(
+        policy_of(fw, "GPT"),
+        env,
+        PolicyGradientConfig(**settings),
+        fw.models.BaselineNetwork(6, dtype="float64", **SIZES),
+    )
+    trainer.step()
+    env.prompt_mask[:, 0] = 0
+    before = fw.checkpoints.get_weights(trainer.policy)
+    with pytest.raises(ValueError, match="^prompt_mask: expected no padding"):
+        trainer.step()
+    after = fw.checkpoints.get_weights(trainer.policy)
+    assert all(np.array_equal(before[n], after[n]) for n in before)
+
+
+@pytest.mark.parametrize(
+    "settings", [of(Critic()), SETTINGS["group"], SETTINGS["learned"]]
+)
+def test_tensorflow_does_not_warn_of_many_trainers(settings):
+    with log_of_tensorflow() as text:
+        for _ in range(6):
+            trainer = trainer_of(TF, **settings)
+            trainer.train(2, progress=False)
+            assert set(traces(trainer)) == set(traces(trainer.policy)) == {1}
+            for optimizer in trainer.optimizers.values():
+                assert optimizer.apply.experimental_get_tracing_count() == 1
+    assert text.getvalue() == ""
+
+
+def test_tensorflow_does_not_warn_of_batches_of_many_lengths():
+    """Supervised training: one trace a length, however often it comes."""
+    model = policy_of(TF, "GPT")
+    trainer = TF.trainers.SupervisedTrainer(model, SupervisedConfig(steps=20))
+    with log_of_tensorflow() as text:
+        for length in (*range(1, 8), *range(7, 0, -1)):
+            ids = np.ones((2, length), int)
+            trainer.step((ids,), ids, np.ones(ids.shape))
+            trainer.evaluate([((ids,), ids, np.ones(ids.shape))])
+    assert traces(trainer) == [1] * 14
+    assert text.getvalue() == ""

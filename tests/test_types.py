@@ -14,7 +14,7 @@ from core.settings import (
     PolicyGradientConfig,
     SupervisedConfig,
 )
-from core.types import Rollout
+from core.types import Preferences, Rollout
 
 
 def arrays(b=2, t=3):
@@ -79,11 +79,31 @@ def test_bad_sizes_are_named(config, name, value):
         ("terminated", np.ones(1, bool)),
         ("rows", np.arange(3)),
         ("prompt_mask", np.ones((2, 2))),
+        ("prompt_mask", np.full((2, 1), 0.5)),
+        ("completions", np.full((2, 3), 1.5)),
+        ("completions", np.full((2, 3), np.nan)),
+        ("completions", np.full((2, 3), "1")),
+        ("prompts", np.ones((2, 1))),
+        ("terminated", np.array(["False", "True"])),
+        ("terminated", np.ones((2, 1), bool)),
+        ("terminated", np.array([0.5, 1])),
     ],
 )
 def test_bad_rollouts_are_named(name, value):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
         Rollout(**arrays() | {name: value})
+
+
+@pytest.mark.parametrize("name", ["prompts", "chosen", "rejected"])
+@pytest.mark.parametrize("value", [1.5, np.nan, "1", True])
+def test_preferences_are_of_token_ids(name, value):
+    ids, mask = np.ones((2, 3), int), np.ones((2, 3))
+    given = dict(
+        prompts=ids, chosen=ids, chosen_mask=mask, rejected=ids, rejected_mask=mask
+    )
+    Preferences(**given)
+    with pytest.raises(ValueError, match=f"^{name}: expected integers"):
+        Preferences(**given | {name: np.full((2, 3), value)})
 
 
 @pytest.mark.parametrize(

@@ -410,9 +410,10 @@ def _environment(histories, targets, token_reward):
     """Prompts of one length, padded on the left."""
     tok = tokenizer()
     ids = np.full((len(targets), PROMPT_LENGTH), tok.pad_id)
-    for row, history in zip(ids, histories):
+    mask = np.zeros(ids.shape)
+    for row, seen, history in zip(ids, mask, histories):
         read = tok.encode(history)[-PROMPT_LENGTH:]
-        row[-len(read) :] = read
+        row[-len(read) :], seen[-len(read) :] = read, 1
     return BatchedEnvironment(
         ids,
         targets,
@@ -420,5 +421,5 @@ def _environment(histories, targets, token_reward):
         len(tok),
         eos_id=tok.eos_id,
         tokenizer=tok,
-        prompt_mask=ids != tok.pad_id,
+        prompt_mask=mask,
     )

@@ -1,10 +1,11 @@
 """Metrics of texts against references: the field's, from its libraries.
 
 A score of one text has a reward's signature, `f(completions, *, target,
-**columns) -> list[float]`, one number per completion.  The `corpus_` scores
-pool the counts of all texts first, as published results do; they are not the
-mean of the single ones.  A completion without a word is defined everywhere:
-it scores 0, and its word error rate is 1.  An empty target is an error.
+**columns) -> list[float]`, one number per completion, and reads texts as the
+rewards of `core.rewards` do.  The `corpus_` scores pool the counts of all
+texts first, as published results do; they are not the mean of the single
+ones.  A completion without a word is defined everywhere: it scores 0, and its
+word error rate is 1.  An empty target is an error.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from math import comb
 
 from rapidfuzz.distance import Levenshtein
 
+from core import checks
 from core.text import split_words
 
 LANGUAGES = {"en": "13a", "zh": "zh"}  # to sacrebleu's tokenizers
@@ -36,7 +38,7 @@ def bleu(completions, *, target, language="en", **columns):
     """
     pairs = _pairs(completions, target)
     score = _bleu(_tokenizer(language), single=True).sentence_score
-    return [score(c, [t]).score / 100 for c, t in pairs]
+    return [_share(score(c, [t]).score) / 100 for c, t in pairs]
 
 
 def chrf(completions, *, target, **columns):
@@ -48,20 +50,21 @@ def chrf(completions, *, target, **columns):
     [1.0, 0.9]
     """
     pairs = _pairs(completions, target)
-    return [_chrf().sentence_score(c, [t]).score / 100 for c, t in pairs]
+    score = _chrf().sentence_score
+    return [_share(score(c, [t]).score) / 100 for c, t in pairs]
 
 
 def corpus_bleu(completions, targets, language="en"):
     """BLEU of a corpus, in [0, 100], as published: no effective order."""
-    _pairs(completions, targets)
+    made, wanted = zip(*_pairs(completions, targets, "targets"), strict=True)
     score = _bleu(_tokenizer(language), single=False).corpus_score
-    return score(list(completions), [list(targets)]).score
+    return _share(score(made, [wanted]).score)
 
 
 def corpus_chrf(completions, targets):
     """chrF of a corpus, in [0, 100]."""
-    _pairs(completions, targets)
-    return _chrf().corpus_score(list(completions), [list(targets)]).score
+    made, wanted = zip(*_pairs(completions, targets, "targets"), strict=True)
+    return _share(_chrf().corpus_score(made, [wanted]).score)
 
 
 def rouge(completions, *, target, kind="rougeL", part="fmeasure", **columns):
@@ -77,12 +80,8 @@ def rouge(completions, *, target, kind="rougeL", part="fmeasure", **columns):
     ...                             target=["a cat sat"] * 2)]
     [1.0, 0.67]
     """
-    if kind not in ("rouge1", "rouge2", "rougeL"):
-        raise ValueError(f"kind: expected 'rouge1', 'rouge2' or 'rougeL', got {kind!r}")
-    if part not in ("fmeasure", "precision", "recall"):
-        raise ValueError(
-            f"part: expected 'fmeasure', 'precision' or 'recall', got {part!r}"
-        )
+    checks.one_of(("rouge1", "rouge2", "rougeL"), kind=kind)
+    checks.one_of(("fmeasure", "precision", "recall"), part=part)
     pairs = _pairs(completions, target)
     score = _rouge(kind).score
     return [float(getattr(score(t, c)[kind], part)) for c, t in pairs]
@@ -115,7 +114,8 @@ def word_error_rate(completions, *, target, **columns):
 
 def corpus_word_error_rate(completions, targets):
     """All word errors per word of all targets."""
-    errors, words = zip(*_word_errors(completions, targets), strict=True)
+    found = _word_errors(completions, targets, "targets")
+    errors, words = zip(*found, strict=True)
     return sum(errors) / sum(words)
 
 
@@ -128,10 +128,9 @@ def distinct_n(texts, n):
     >>> distinct_n(["a b a b", "a b"], 2)
     0.5
     """
-    if n < 1:
-        raise ValueError(f"n: expected at least 1, got {n}")
+    checks.whole(1, n=n)
     grams = []
-    for words in map(split_words, texts):
+    for words in map(split_words, checks.texts("texts", texts, chat=True)):
         grams += zip(*(words[i:] for i in range(n)), strict=False)
     return len(set(grams)) / len(grams) if grams else 0.0
 
@@ -151,24 +150,24 @@ def pass_at_k(samples, correct, k):
     >>> pass_at_k(4, 1, 1), pass_at_k(4, 1, 2), pass_at_k(4, 0, 4)
     (0.25, 0.5, 0.0)
     """
-    if not 0 <= correct <= samples:
+    checks.whole(1, samples=samples, k=k)
+    checks.whole(0, correct=correct)
+    if correct > samples:
         raise ValueError(f"correct: expected a number in [0, {samples}], got {correct}")
-    if not 1 <= k <= samples:
+    if k > samples:
         raise ValueError(f"k: expected a number in [1, {samples}], got {k}")
     return 1 - comb(samples - correct, k) / comb(samples, k)
 
 
-def _word_errors(completions, target):
+def _word_errors(completions, target, name="target"):
     """(errors, words of the target) of each pair."""
-    pairs = [(split_words(c), split_words(t)) for c, t in _pairs(completions, target)]
+    texts = _pairs(completions, target, name)
+    pairs = [(split_words(c), split_words(t)) for c, t in texts]
     return [(Levenshtein.distance(c, t), len(t)) for c, t in pairs]
 
 
 def _tokenizer(language):
-    if language not in LANGUAGES:
-        raise ValueError(
-            f"language: expected one of {tuple(LANGUAGES)}, got {language!r}"
-        )
+    checks.one_of(tuple(LANGUAGES), language=language)
     return LANGUAGES[language]
 
 
@@ -200,14 +199,15 @@ class _Words:
         return split_words(text)
 
 
-def _pairs(completions, target):
-    if isinstance(target, str) or len(target) != len(completions):
-        raise ValueError(
-            f"target: expected a list of {len(completions)} texts, one per "
-            f"completion, got {target!r:.60}"
-        )
-    if not completions:
-        raise ValueError("completions: expected at least one text")
-    if not all(text.strip() for text in target):
-        raise ValueError("target: expected texts that are not empty")
+def _share(score):
+    """A score in [0, 100]; rounding can make more of a perfect text's."""
+    return min(score, 100.0)
+
+
+def _pairs(completions, target, name="target"):
+    completions = checks.texts("completions", completions, chat=True)
+    target = checks.texts(name, target, len(completions), chat=True)
+    checks.require(completions, "completions: expected at least one text")
+    full = all(text.strip() for text in target)
+    checks.require(full, f"{name}: expected texts that are not empty")
     return list(zip(completions, target, strict=True))

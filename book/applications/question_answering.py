@@ -14,7 +14,7 @@ from functools import cache, partial
 import numpy as np
 
 from applications import metrics
-from core import rewards
+from core import checks, rewards
 from core.envs import BatchedEnvironment
 from core.settings import SupervisedConfig
 from core.text import WordTokenizer
@@ -234,8 +234,8 @@ def abstention(completions, *, target, cost=1.0, **columns):
     ...            target=["New York"] * 4, cost=0.5)
     [1.0, 0.0, -0.5, -0.5]
     """
-    if not cost >= 0:
-        raise ValueError(f"cost: expected at least 0, got {cost}")
+    checks.at_least(0, cost=cost)
+    completions = checks.texts("completions", completions, chat=True)
     right = rewards.exact_match(completions, target=target)
     return [
         0.0 if text == UNKNOWN else 1.0 if hit else -float(cost)

@@ -156,7 +156,7 @@ def environment(split, tokenizer, score):
 
     def token_reward(completions, mask, targets):
         whole = [
-            tokenizer.decode(a) + tokenizer.decode(b)
+            tokenizer.decode(a[a >= 0]) + tokenizer.decode(b)
             for a, b in zip(targets, completions, strict=True)
         ]
         return rewards.terminal(score(whole), mask)

@@ -162,7 +162,7 @@ def token_word_errors(completions, mask, targets):
     the sum over a row is minus `metrics.word_error_rate`, and 1 / words less
     where the limit cuts a text off before its EOS.
     """
-    length = (np.asarray(targets) != 0).sum(axis=1, keepdims=True)
+    length = (np.asarray(targets) >= 0).sum(axis=1, keepdims=True)
     paid = rewards.token_edit_regret(completions, mask, targets)
     return paid * length / (length - 1)
 
@@ -212,7 +212,8 @@ def untranscribed(split, odds, part="untagged"):
     """
     numbers, _ = _chosen(split, part)
     reward = partial(token_heard, odds=odds)
-    return _environment(numbers, numbers, reward, tokenizer())
+    whole = np.ones(numbers.shape)  # 0 is a number here, no pad
+    return _environment(numbers, numbers, reward, tokenizer(), whole)
 
 
 def tags(env, batch_size, rng):
@@ -252,7 +253,7 @@ def _chosen(split, part):
     return before + kept[:, None], [about[i]["text"] for i in kept]
 
 
-def _environment(numbers, targets, token_reward, tok):
+def _environment(numbers, targets, token_reward, tok, target_mask=None):
     return BatchedEnvironment(
         numbers,
         targets,
@@ -262,4 +263,5 @@ def _environment(numbers, targets, token_reward, tok):
         tokenizer=tok,
         max_length=LONGEST + 2,
         prompt_vocab_size=sum(len(descriptions(s)) for s in SPLITS),
+        target_mask=target_mask,
     )

@@ -124,7 +124,8 @@ def make(name, folder):
 def evaluation(model, env):
     """What evaluation.json keeps: the share of exact answers."""
     batch = rollout(model, env, np.arange(len(env)))
-    exact = rewards.token_exact_match(batch.completions, batch.mask, env.targets)
+    wanted = env.wanted(batch.rows)
+    exact = rewards.token_exact_match(batch.completions, batch.mask, wanted)
     return {"held_out": len(env), "exact": float(exact.sum(axis=1).mean())}
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from applications import metrics
-from core import rewards
+from core import checks, rewards
 from core.envs import BatchedEnvironment
 from core.settings import SupervisedConfig
 from core.text import WordTokenizer, split_words
@@ -197,6 +197,7 @@ def right_fact(completions, *, report, **columns):
     Args:
         report: list of `Report`, one for each completion.
     """
+    completions = checks.texts("completions", completions, chat=True)
     if len(report) != len(completions):
         raise ValueError(
             f"report: expected {len(completions)} reports, one per "

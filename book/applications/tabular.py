@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from core import checks
 from core.exact import TokenMDP
 
 HELLO_WORLD = ("你好", "世界")
@@ -126,14 +127,13 @@ def schedule(name, setting, episodes):
 
     Raises: ValueError where one is outside [0, 1], or alpha is 0.
     """
-    if episodes < 1:
-        raise ValueError(f"episodes: expected at least 1, got {episodes}")
-    if callable(setting):
-        values = np.array([setting(e) for e in range(episodes)], dtype=float)
-    else:
-        values = np.full(episodes, setting, dtype=float)
+    checks.one_of(("alpha", "epsilon"), name=name)
+    checks.whole(1, episodes=episodes)
+    given = setting if callable(setting) else lambda episode: setting
+    values = [given(episode) for episode in range(episodes)]
+    values = checks.finite_array(name, values, (episodes,))
     too_low = values <= 0 if name == "alpha" else values < 0
-    if not np.isfinite(values).all() or (too_low | (values > 1)).any():
+    if (too_low | (values > 1)).any():
         interval = "(0, 1]" if name == "alpha" else "[0, 1]"
         raise ValueError(f"{name}: expected numbers in {interval}")
     return values

@@ -20,7 +20,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from applications import metrics
-from core import rewards
+from core import checks, rewards
 from core.envs import BatchedEnvironment
 from core.settings import SupervisedConfig
 from core.text import WordTokenizer, split_words
@@ -247,6 +247,8 @@ def wrong_forms(completions, targets):
     >>> wrong_forms(["he read two book."], ["he reads two books."])
     (2, 5)
     """
+    completions = checks.texts("completions", completions)
+    targets = checks.texts("targets", targets, len(completions))
     if not all(text.strip() for text in targets):
         raise ValueError("targets: expected texts that are not empty")
     errors = aligned = 0

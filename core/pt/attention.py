@@ -81,7 +81,7 @@ def attend_cache(prefix: tuple, own: tuple, used: int, qkv):
     query = query * width**-0.5  # (N, H, G, K)
     old = query @ old_keys.transpose(2, 3)  # (N, H, G, P)
     if seen is not None:
-        old = old.masked_fill(~seen, -1e9)
+        old = old.masked_fill(~seen, torch.finfo(old.dtype).min)
     # One product a row.  `bmm` on (N H G, ...) has less to set up than `@`.
     keys = keys.view(-1, length, width)[:, : used + 1]
     new = torch.bmm(query.view(-1, 1, width), keys.transpose(1, 2))

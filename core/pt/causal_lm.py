@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from core import checks, hub
+from core import checks, hub, sampling
 from core.policies import TokenPolicy
 from core.pt.attention import pack, position_ids, unpack
+from core.pt.layers import known, under
 from core.pt.logprobs import token_scores
-from core.text import ByteBPETokenizer, PretrainedTokenizer
 from core.weights import check_names
 
 
@@ -94,7 +94,7 @@ class CausalLM(TokenPolicy, nn.Module):
         Returns: logits (B, L, V), values (B, L).
         """
         mask, positions = _mask(attention_mask, ids)
-        source, features, _ = self._read(ids, mask, positions)
+        source, features, _ = self._read(under(mask, ids), mask, positions)
         return self._logits(source), self.value_head(features)[..., 0]
 
     def score(self, prompts, completions, prompt_mask=None):
@@ -104,14 +104,14 @@ class CausalLM(TokenPolicy, nn.Module):
 
     def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
         """As `evaluate`; where the mask is 0 there are no logits, and all is 0."""
+        completions, _ = known(completions, mask)
         source, features = self._states(prompts, completions, prompt_mask)
         index = None if mask is None else (mask > 0).flatten().nonzero()[:, 0]
         values = pack(self.value_head(features).flatten(), index)
         source, n = pack(source.flatten(0, 1), index), completions.numel()
         tokens = pack(completions.reshape(-1), index)
-        scores = token_scores(
-            self._logits, source, tokens, n * self.vocab_size, *sampled
-        )
+        size = n * self.vocab_size
+        scores = token_scores(self._logits, source, tokens, size, *sampled)
         return tuple(
             unpack(flat, index, n).view(completions.shape) for flat in (*scores, values)
         )
@@ -132,20 +132,14 @@ class CausalLM(TokenPolicy, nn.Module):
         mask = None if state.mask is None else state.mask[rows]
         return Read(state.cache, mask, state.positions[rows])
 
-    def save(
-        self,
-        folder: str | Path,
-        tokenizer: ByteBPETokenizer | PretrainedTokenizer | None = None,
-    ) -> None:
+    def save(self, folder: str | Path, tokenizer: Any = None) -> None:
         """Write a directory as `core.pt.pretrained.save` does."""
         hub.check_tokenizer(tokenizer, self.vocab_size)
         with hub.aside(folder) as new:
             # One file, so that an older one does not hide the new.
             self.model.save_pretrained(new, max_shard_size="1TB")
-            head = self._named_head()
-            hub.write_value_head(
-                new, {n: p.detach().cpu().numpy() for n, p in head.items()}
-            )
+            head = self._named_head().items()
+            hub.write_value_head(new, {n: p.detach().cpu().numpy() for n, p in head})
             if tokenizer is not None:
                 tokenizer.save(new)
 
@@ -159,7 +153,8 @@ class CausalLM(TokenPolicy, nn.Module):
     def _states(self, prompts, completions, prompt_mask):
         """What gives the logits (B, T, ...) in which completions were
         chosen, and the features (B, T, D)."""
-        size, length = checks.group_size(prompts, completions), completions.shape[1]
+        size = sampling.group_size(self, prompts, completions, prompt_mask)
+        length = completions.shape[1]
         source, features, state = self._start(prompts, length - 1, prompt_mask, size)
         if length == 1:
             return source, features
@@ -172,7 +167,8 @@ class CausalLM(TokenPolicy, nn.Module):
         limit = getattr(config, "max_position_embeddings", None)
         checks.positions(limit, prompts.shape[1] + new_tokens)
         mask, positions = _mask(prompt_mask, prompts)
-        source, features, cache = self._read(prompts, mask, positions, last=1)
+        ids = under(mask, prompts)
+        source, features, cache = self._read(ids, mask, positions, last=1)
         checks.require(
             mask is None or features.isfinite().all(),
             f"prompt_mask: {type(self.model).__name__} of `transformers` "
@@ -190,22 +186,15 @@ class CausalLM(TokenPolicy, nn.Module):
         mask, count = state.mask, tokens.shape[1]
         if mask is not None:
             mask = torch.cat([mask, torch.ones_like(tokens)], dim=1)
-        steps = torch.arange(count, device=tokens.device)
-        source, features, cache = self._read(
-            tokens, mask, state.positions[:, None] + steps, state.cache
-        )
+        places = state.positions[:, None] + torch.arange(count, device=tokens.device)
+        source, features, cache = self._read(tokens, mask, places, state.cache)
         return source, features, Read(cache, mask, state.positions + count)
 
     def _read(self, ids, mask, positions, cache: Any = None, last: int = 0):
         """What `_logits` makes logits of, the features and the cache, for
         the `last` tokens of ids (B, L); 0: for all."""
-        inputs = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "position_ids": positions,
-            "past_key_values": cache,
-            "use_cache": True,
-        }
+        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+        inputs |= {"past_key_values": cache, "use_cache": True}
         if self.plain_head:
             out = self.model.base_model(**inputs)
             source = features = out.last_hidden_state[:, -last:]

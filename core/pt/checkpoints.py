@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core import weights
+from core import checks, weights
 
 
 def get_weights(model: nn.Module) -> dict:
@@ -57,8 +57,7 @@ def load_model(path: str | Path, model: nn.Module) -> None:
 def get_moments(optimizer: torch.optim.Adam, model: nn.Module) -> dict:
     """Adam's two moments of each weight.
 
-    Returns: dict, "first.<name>" and "second.<name>" to NumPy array; zeros
-        before the first step.
+    Returns: dict, "first.<name>", "second.<name>" to NumPy array; zeros at the start.
     """
     moments = {}
     for name, parameter in _named(model):
@@ -69,24 +68,18 @@ def get_moments(optimizer: torch.optim.Adam, model: nn.Module) -> dict:
     return moments
 
 
-def set_moments(
-    optimizer: torch.optim.Adam, model: nn.Module, moments: dict, steps: int
-) -> None:
+def set_moments(optimizer, model: nn.Module, moments: dict, steps: int) -> None:
     """Set Adam's moments and its count of steps, as `get_moments` gave them.
 
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
+    checks.whole(0, steps=steps)
     weights.check_names(moments, _shapes(model, "first.") | _shapes(model, "second."))
     for name, parameter in _named(model):
-        first, second = (
-            torch.from_numpy(moments[f"{key}.{name}"].copy()).to(parameter)
-            for key in ("first", "second")
-        )
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(steps)),
-            "exp_avg": first,
-            "exp_avg_sq": second,
-        }
+        optimizer.state[parameter] = state = {"step": torch.tensor(float(steps))}
+        for key, kept in (("first", "exp_avg"), ("second", "exp_avg_sq")):
+            array = moments[f"{key}.{name}"].copy()
+            state[kept] = torch.from_numpy(array).to(parameter)
 
 
 def _named(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -26,9 +26,8 @@ class DQNTrainer(dqn.DQNTrainer):
     def _gradients(self, *arrays):
         """Clipped gradients, their norms before, and metrics."""
         tensors = [tensor_like(array, self.policy) for array in arrays]
-        return clipped_gradients(
-            lambda: self._loss(*tensors), self.optimizers, self.config.max_grad_norm
-        )
+        norm = self.config.max_grad_norm
+        return clipped_gradients(lambda: self._loss(*tensors), self.optimizers, norm)
 
     def _loss(self, inputs, completions, targets, mask):
         q = self.policy(inputs)[0][:, -self.env.max_length - 1 : -1]

@@ -1,16 +1,19 @@
-"""The layers of GPT-2, under its names of the weights, and the LSTM.
+"""The layers of GPT-2, under its names of the weights, and the LSTM; and what
+stands under a mask.
 
-M tokens, L length, D width.
+M tokens, B rows, L length, D width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from core.pt.logprobs import alike
 from core.settings import GPTConfig
 
 
@@ -51,8 +54,22 @@ class Conv1D(nn.Module):
 
 def lstm_layer(inputs: int, width: int) -> nn.LSTM:
     """An LSTM that reads (B, L, in), with one bias that is trained."""
-    layer = nn.LSTM(inputs, width, batch_first=True)
+    layer = nn.LSTM(int(inputs), int(width), batch_first=True)
     # Keras has one bias.  Two that are trained would move twice as far.
     second = layer.get_parameter("bias_hh_l0").requires_grad_(False)
     nn.init.zeros_(second)
     return layer
+
+
+def under(mask, x):
+    """x (B, L) where the mask is 1, 0 elsewhere, also for NaN; without a mask, x."""
+    return x if mask is None else torch.where(mask > 0, x, 0)
+
+
+def known(ids, mask) -> tuple[Any, Any]:
+    """Ids (B, L), 0 behind a row's last 1; and how many of its 1 are left, or None."""
+    if mask is None:
+        return ids, None
+    _, mask = alike(completions=ids, mask=mask)
+    left = (mask > 0).flip(1).cumsum(dim=1).flip(1)
+    return under(left, ids), left

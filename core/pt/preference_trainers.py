@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from core.pt import preferences as losses
+from core.pt.layers import under
 from core.pt.logprobs import kl_exact
 from core.pt.rewards import sequence_scores, token_scores
 from core.pt.trainers import SupervisedTrainer
@@ -18,10 +19,8 @@ from core.trainers import preferences
 class RewardModelTrainer(preferences.RewardModelTrainer, SupervisedTrainer):
     """`core.trainers.preferences.RewardModelTrainer`, with its gradients."""
 
-    def _loss(self, prompts, texts, mask, prompt_mask):
-        scores = sequence_scores(
-            self.model, prompts, texts, mask, self.level, prompt_mask
-        )
+    def _loss(self, prompts, texts, mask, padding):
+        scores = sequence_scores(self.model, prompts, texts, mask, self.level, padding)
         chosen, rejected = scores.view(-1, 2).unbind(dim=1)
         return losses.bradley_terry_loss(chosen, rejected), _lead(chosen, rejected)
 
@@ -65,7 +64,7 @@ def _drifts(trainer, prompts, texts, mask, prompt_mask):
     logits, _ = trainer.model.score(prompts, texts, prompt_mask)
     with torch.no_grad():
         ref_logits, _ = trainer.reference.score(prompts, texts, prompt_mask)
-    return _pairs((kl_exact(ref_logits, logits) * mask).sum(dim=1))
+    return _pairs(under(mask, kl_exact(ref_logits, logits)).sum(dim=1))
 
 
 def _pairs(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -11,15 +12,10 @@ from core.pt.causal_lm import CausalLM
 from core.pt.checkpoints import get_weights, set_weights
 from core.pt.models import BERT, GPT
 from core.settings import GPTConfig
-from core.text import ByteBPETokenizer, PretrainedTokenizer
 
 
 def load(
-    name: str | Path,
-    head: str | None = None,
-    num_labels: int | None = None,
-    seed: int = 0,
-    dtype: str = "float32",
+    name: str | Path, head: str | None = None, num_labels=None, seed=0, dtype="float32"
 ) -> GPT | BERT | CausalLM:
     """A model with the weights of a directory, or of a name on the hub.
 
@@ -28,8 +24,7 @@ def load(
     safetensors are read, and no code is taken from the directory.
 
     Args:
-        name: directory with config.json and model.safetensors, or a name on
-            huggingface.co such as "gpt2".
+        name: directory with config.json and model.safetensors, or as "gpt2" on the hub.
         head: of a BERT, one of `core.settings.BERT_HEADS`; None: its own.
         num_labels: classes of the heads "sequence" and "token"; None: its own.
         seed: of a BERT's head that is not the checkpoint's; the value head
@@ -44,30 +39,22 @@ def load(
     if isinstance(config, dict):
         return CausalLM(folder, dtype)
     hub.check_tokenizer_file(folder, config.vocab_size)
-    if isinstance(config, GPTConfig):
-        model = GPT(config, seed, dtype)
-    else:
-        model = BERT(config, seed, dtype)
+    rest = seed, dtype
+    model = GPT(config, *rest) if isinstance(config, GPTConfig) else BERT(config, *rest)
     weights = get_weights(model)
     shapes = {n: array.shape for n, array in weights.items()}
     set_weights(model, weights | hub.read_weights(folder, config, shapes))
     return model
 
 
-def save(
-    folder: str | Path,
-    model: nn.Module,
-    tokenizer: ByteBPETokenizer | PretrainedTokenizer | None = None,
-) -> None:
+def save(folder: str | Path, model: nn.Module, tokenizer: Any = None) -> None:
     """Write a model into a directory that `transformers` loads as well.
 
     Args:
         folder: path; made where it does not exist.
         model: what `load` gives.
-        tokenizer: `core.text.ByteBPETokenizer` or `PretrainedTokenizer`,
-            or None.
-    Raises: ValueError for another model, and for a tokenizer that has no
-        files or does not fit.
+        tokenizer: `core.text.ByteBPETokenizer` or `PretrainedTokenizer`, or None.
+    Raises: ValueError for another model, and a tokenizer without files or too large.
     """
     if isinstance(model, CausalLM):
         model.save(folder, tokenizer)

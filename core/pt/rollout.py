@@ -13,7 +13,7 @@ import torch
 
 from core import checks, sampling
 from core.pt.logprobs import sampling_logits
-from core.sampling import check_distribution, check_noise, check_prompts
+from core.sampling import check_distribution, checked_noise, checked_prompts
 
 _KEPT_SHARE = 0.75  # the batch shrinks when so few of its rows go on
 
@@ -35,11 +35,10 @@ def sample(
 ):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
-    argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so
-    the same noise gives the same tokens in both frameworks.  Each prompt is
-    read once for its group.  The batch shrinks while completions end; how soon a row
-    leaves it differs between the frameworks, and changes a result only where `seed`
-    draws the noise.
+    argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so the same
+    noise gives the same tokens in both frameworks.  Each prompt is read once for its
+    group.  The batch shrinks while completions end; how soon a row leaves it differs
+    between the frameworks, and changes a result only where `seed` draws the noise.
 
     Args:
         policy: a policy of the same framework's `models`.
@@ -52,24 +51,26 @@ def sample(
         top_k, top_p: what of it is kept, as in `logprobs.sampling_logits`.
         group_size: G ≥ 1, completions of each prompt, one after the other.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-        seed: int; the framework draws the noise itself, step by step, where
+        seed: int ≥ 0; the framework draws the noise itself, step by step, where
             (B, T, V) is too large or nothing is compared.  Without `noise`
             and `seed` the most probable token is taken.
     Returns: NumPy completions (B, T) int64, logprobs (B, T) nats under the
         sampled distribution, mask (B, T) up to and including the EOS.
-    Raises: ValueError for arguments outside these ranges.
+    Raises: ValueError for arguments outside these ranges, and, at the end, where a
+        logit of the policy is NaN.
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
-    check_prompts(policy, prompts, prompt_mask)
-    checks.at_least(1, max_length=max_length, group_size=group_size)
+    prompts, mask = checked_prompts(policy, prompts, prompt_mask)
+    checks.whole(1, max_length=max_length, group_size=group_size)
     checks.token_id(policy.vocab_size, eos_id=eos_id, pad_id=pad_id)
+    checks.finite(pad_id=pad_id)  # not None
     check_distribution(temperature, top_k, top_p)
     shape = len(prompts) * group_size, max_length
-    check_noise(noise, (*shape, policy.vocab_size), seed)
+    noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed)
     weight = policy.embedding.weight
     tensor = partial(torch.as_tensor, device=weight.device)
-    noise = None if noise is None else tensor(noise, dtype=weight.dtype)
-    mask = None if prompt_mask is None else tensor(prompt_mask)
+    given = noise, mask
+    noise, mask = (x if x is None else tensor(x, dtype=weight.dtype) for x in given)
     generator = None
     if seed is not None:
         generator = torch.Generator(weight.device).manual_seed(seed)
@@ -84,18 +85,15 @@ def sample(
     prompts = tensor(prompts, dtype=torch.int64)
     begun = policy.start(prompts, max_length, mask, group_size)
     texts, logprobs = _complete(policy, begun, draw, shape, eos_id)
-    return sampling.finished(
-        texts.cpu().numpy(), logprobs.cpu().numpy(), eos_id, pad_id
-    )
+    texts, logprobs = texts.cpu().numpy(), logprobs.cpu().numpy()
+    return sampling.finished(texts, logprobs, eos_id, pad_id)
 
 
 rollout = partial(sampling.rollout, sample)
 rollout.__doc__ = sampling.rollout.__doc__
 
 
-def _complete(
-    policy: Any, begun: tuple, draw: Callable, shape: tuple, eos_id: int | None
-) -> tuple:
+def _complete(policy, begun: tuple, draw: Callable, shape: tuple, eos_id) -> tuple:
     """Tokens and their log-probabilities, (B, T); 0 in rows that have left."""
     logits, state = begun
     rows = torch.arange(shape[0], device=logits.device)  # those in the batch
@@ -125,8 +123,11 @@ def _draw(scores, noise, generator: torch.Generator | None):
     if generator is None:
         return scores.argmax(dim=-1)
     # The distribution function inverted: one random number a row, not V.
-    total = scores.exp().cumsum(dim=-1)
     share = 1 - torch.rand(
         len(scores), 1, generator=generator, device=scores.device, dtype=scores.dtype
     )  # in (0, 1]: a token of probability 0 is never reached
-    return torch.searchsorted(total, share * total[:, -1:])[:, 0]
+    probs = scores.exp()
+    # A parallel sum may grow, by rounding, also where a probability is 0.
+    total = torch.where(probs > 0, probs.cumsum(dim=-1), 0)
+    reached = total >= share * total.amax(dim=-1, keepdim=True)
+    return reached.int().argmax(dim=-1)  # the first

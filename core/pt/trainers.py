@@ -11,14 +11,8 @@ import torch
 
 from core import checks
 from core.advantages import unwrapped
-from core.pt import checkpoints
+from core.pt import checkpoints, losses
 from core.pt.logprobs import kl_estimate
-from core.pt.losses import (
-    clipped_value_loss,
-    entropy_loss,
-    importance_weights,
-    token_cross_entropy,
-)
 from core.pt.objective import policy_loss
 from core.pt.rollout import rollout
 from core.trainers import policy_gradient, supervised
@@ -45,16 +39,13 @@ def tensor_like(array, model: Any):
     return tensor.to(weight) if exact else tensor
 
 
-def clipped_gradients(
-    loss_of: Callable, optimizers: dict, max_grad_norm: float
-) -> tuple:
+def clipped_gradients(loss_of: Callable, optimizers: dict, max_norm: float) -> tuple:
     """The gradient of a loss for each model, scaled down to a norm.
 
     Args:
-        loss_of: function without arguments; returns a scalar loss and a dict
-            of metrics.
+        loss_of: called without arguments, gives a scalar loss and a dict of metrics.
         optimizers: dict, name to Adam.
-        max_grad_norm: > 0, of each model's gradient.
+        max_norm: > 0, of each model's gradient.
     Returns: dict, name to list of gradients; dict, name to norm before it was
         scaled; "loss" and the metrics.
     """
@@ -65,23 +56,20 @@ def clipped_gradients(
     found, norms = {}, {}
     for name, optimizer in optimizers.items():
         trained = optimizer.param_groups[0]["params"]
-        norms[name] = torch.nn.utils.clip_grad_norm_(trained, max_grad_norm)
+        norms[name] = torch.nn.utils.clip_grad_norm_(trained, max_norm)
         found[name] = [weight.grad for weight in trained]
     metrics = {"loss": loss} | metrics
     return found, norms, {n: value.detach() for n, value in metrics.items()}
 
 
-def descend(
-    optimizers: dict, gradients: dict, rate: float, weight_decay: float = 0.0
-) -> None:
+def descend(optimizers: dict, gradients: dict, rate: float, weight_decay=0.0) -> None:
     """One Adam step of each model.
 
     Args:
         optimizers, gradients: dicts of the same names.
         rate: learning rate.
         weight_decay: ≥ 0; matrices shrink by rate × this before the step.
-    Source: weight decay outside the gradient: Loshchilov, Hutter 2019,
-        arXiv:1711.05101.
+    Source: decay outside the gradient: Loshchilov, Hutter 2019, arXiv:1711.05101.
     """
     for name, optimizer in optimizers.items():
         group = optimizer.param_groups[0]
@@ -117,13 +105,10 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
     @torch.no_grad()
     def _values(self, batch: Rollout):
         """V(s_0) .. V(s_T) of a critic, (B, T + 1) NumPy."""
-        prompts = self._tensor(batch.prompts)
-        ids = [torch.cat([prompts, self._tensor(batch.completions)], 1)]
-        padding = self._padding(batch.prompt_mask)
-        if padding is not None:
-            ones = torch.ones_like(self._tensor(batch.mask))
-            ids.append(torch.cat([padding, ones], dim=1))
-        values = self.policy(*ids)[1]
+        texts, mask = [np.hstack([batch.prompts, batch.completions])], batch.prompt_mask
+        if not mask.all():
+            texts.append(np.hstack([mask, np.ones_like(batch.mask)]))
+        values = self.policy(*map(self._tensor, texts))[1]
         return values[:, batch.prompts.shape[1] - 1 :].cpu().numpy()
 
     def _estimate(self, logprobs, ref):
@@ -162,12 +147,12 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         )
         old, adv = batch["old"], batch["adv"]
         if reused:
-            ratio = importance_weights(logprobs, old, mask)
+            ratio = losses.importance_weights(logprobs, old, mask)
             metrics["ess"] = ratio.mean() ** 2 / (ratio**2).mean()
             adv = adv * ratio
         limit, ref = self.env.max_length, batch.get("ref")
         loss, terms = policy_loss(algorithm, logprobs, old, adv, mask, limit, ref)
-        loss = loss + alpha * entropy_loss(entropies, mask)
+        loss = loss + alpha * losses.entropy_loss(entropies, mask)
         entropy = (entropies * mask).sum() / mask.sum()
         metrics |= terms | {"loss": loss, "entropy": entropy}
         if "targets" not in batch:
@@ -175,9 +160,9 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         # One value a token, of the policy's own critic, or b(X), one a prompt.
         if "baseline" in self.models:
             values, mask = self.models["baseline"](prompts)[:, None], mask[:, :1]
-        record = unwrapped(algorithm.advantage)
-        predicted, targets = batch["predicted"], batch["targets"]
-        error = clipped_value_loss(values, predicted, targets, mask, record.value_clip)
+        record, before = unwrapped(algorithm.advantage), batch["predicted"]
+        targets, clip = batch["targets"], record.value_clip
+        error = losses.clipped_value_loss(values, before, targets, mask, clip)
         # The learned baseline shares no weight with the policy: in one sum,
         # each still gets only its own gradient.
         return loss + record.value_coef * error, metrics | {"value_loss": error}
@@ -196,7 +181,7 @@ class SupervisedTrainer(supervised.SupervisedTrainer):
         """The loss of a batch and further metrics."""
         outputs = self.model(*inputs)
         logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        return token_cross_entropy(logits, targets, mask), {}
+        return losses.token_cross_entropy(logits, targets, mask), {}
 
     @torch.no_grad()
     def _frozen(self, *batch):
@@ -205,6 +190,5 @@ class SupervisedTrainer(supervised.SupervisedTrainer):
 
     def _gradients(self, *batch) -> tuple:
         """Clipped gradients, their norms before, and metrics."""
-        return clipped_gradients(
-            lambda: self._loss(*batch), self.optimizers, self.config.max_grad_norm
-        )
+        norm = self.config.max_grad_norm
+        return clipped_gradients(lambda: self._loss(*batch), self.optimizers, norm)

@@ -1,7 +1,9 @@
 """Rewards on texts, in TRL's signature: one score a completion.
 
-`f(completions, **columns) -> list[float]`; a column is a list that holds one entry per
-completion.
+`f(completions, **columns) -> list[float]`; a column, a list or one of NumPy or pandas,
+holds one entry per completion.  Where TRL hands over conversations, lists of {"role",
+"content"}, the content of the assistant's last message is the text, in columns as well.
+ValueError for what is no text, as None or NaN.
 """
 
 from __future__ import annotations
@@ -14,16 +16,8 @@ from rapidfuzz.distance import Levenshtein
 from core import checks
 from core.text import split_words
 
-__all__ = [
-    "contains",
-    "edit_ratio",
-    "edit_similarity",
-    "exact_match",
-    "length_score",
-    "position_match",
-    "repetition",
-    "weighted_sum",
-]
+__all__ = ["contains", "edit_ratio", "edit_similarity", "exact_match", "length_score"]
+__all__ += ["position_match", "repetition", "weighted_sum"]
 
 Texts = list[str]
 Scores = list[float]
@@ -64,15 +58,15 @@ def edit_ratio(completions: Texts, *, target: Texts, **columns: object) -> Score
 def position_match(completions: Texts, *, target: Texts, **columns: object) -> Scores:
     """Share of the target's characters that stand at their position.
 
-    Document 001's similarity, on characters.  One character left out moves all later
-    ones, which `edit_ratio` forgives and this does not.
-    Raises: ValueError for an empty target.
+    Document 001's similarity, on characters, of targets that are not empty.  One
+    character left out moves all later ones, which `edit_ratio` forgives, not this.
 
     >>> position_match(["cat", "at", "cats"], target=["cat"] * 3)
     [1.0, 0.0, 1.0]
     """
     pairs = _pairs(completions, "target", target)
-    checks.require(all(target), "target: expected texts that are not empty")
+    full = all(t for _, t in pairs)
+    checks.require(full, "target: expected texts that are not empty")
     return [sum(a == b for a, b in zip(c, t, strict=False)) / len(t) for c, t in pairs]
 
 
@@ -88,29 +82,29 @@ def contains(completions: Texts, *, wanted: Texts, **columns: object) -> Scores:
 def length_score(completions: Texts, *, length: list[int], **columns: object) -> Scores:
     """1 - |n - length| / max(n, length) for a text of n characters.
 
-    1 at the wanted length, 1/2 at half and at twice it, 0 for an empty text.
-    Raises: ValueError for a wanted length below 1.
+    1 at the wanted length, at least 1; 1/2 at half and at twice it, 0 without a text.
 
     >>> length_score(["abcd", "ab", ""], length=[4, 4, 4])
     [1.0, 0.5, 0.0]
     """
-    pairs = _pairs(completions, "length", length)
-    checks.at_least(1, length=min(length, default=1))
-    return [1.0 - abs(len(c) - wanted) / max(len(c), wanted) for c, wanted in pairs]
+    completions = checks.texts("completions", completions, chat=True)
+    lengths = checks.finite_array("length", length, (len(completions),)).tolist()
+    checks.at_least(1, length=min(lengths, default=1))
+    pairs = zip(map(len, completions), lengths)
+    return [1.0 - abs(n - wanted) / max(n, wanted) for n, wanted in pairs]
 
 
 def repetition(completions: Texts, *, n: int = 3, **columns: object) -> Scores:
     """Minus the share of word n-grams that occurred before; in (-1, 0].
 
-    Words are those of `core.text.split_words`; a text of fewer than n scores 0.
-    Raises: ValueError for n below 1.
+    Words are those of `core.text.split_words`; a text of fewer than n ≥ 1 scores 0.
 
     >>> repetition(["the cat sat", "the cat sat the cat sat"], n=2)
     [0.0, -0.4]
     """
-    checks.at_least(1, n=n)
-    scores = []
-    for completion in completions:
+    checks.whole(1, n=n)
+    scores, n = [], int(n)  # NumPy's smaller ones would not go below 0
+    for completion in checks.texts("completions", completions, chat=True):
         words = split_words(completion)
         grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
         repeated = len(grams) - len(set(grams))
@@ -125,9 +119,8 @@ def weighted_sum(functions: list[Callable], weights: list[float]) -> Callable:
         functions: rewards `f(completions, **columns) -> list[float]`; each gets all
             columns and takes those that it names.
         weights: one finite number for each.
-    Returns: a function of the same signature.
-    Raises: ValueError where the numbers of functions and weights differ; the returned
-        function, where a reward returns too few or many scores, or one not finite.
+    Returns: a function of the same signature; ValueError where a reward in it returns
+        too few or many scores, or one not finite.
 
     >>> reward = weighted_sum([exact_match, repetition], [1.0, 0.5])
     >>> reward(["a a", "b"], target=["a a", "a a"], n=1)
@@ -136,19 +129,24 @@ def weighted_sum(functions: list[Callable], weights: list[float]) -> Callable:
     terms = checks.weighted(functions, weights)
 
     def reward(completions: Texts, **columns: object) -> Scores:
-        total = np.zeros(len(completions))
-        for function, weight in terms:
-            name = getattr(function, "__name__", "reward")
-            scores = function(completions, **columns)
-            total += weight * checks.finite_array(name, scores, total.shape)
-        return total.tolist()
+        rows = len(checks.texts("completions", completions, chat=True))
+        return _summed(terms, (rows,), completions, **columns).tolist()
 
     return reward
 
 
-def _pairs(completions: Texts, name: str, column: list) -> list[tuple]:
+def _summed(terms: list[tuple], shape: tuple, *given, **columns) -> np.ndarray:
+    """Sum of weight times reward, each of which is finite and of the shape."""
+    total = np.zeros(shape)
+    for function, weight in terms:
+        name = getattr(function, "__name__", "reward")
+        paid = checks.finite_array(name, function(*given, **columns), shape)
+        total += weight * paid
+    return total
+
+
+def _pairs(completions: Texts, name: str, column: Texts) -> list[tuple[str, str]]:
     """Each completion with its entry of a column."""
-    n = len(completions)
-    holds = not isinstance(column, str) and len(column) == n
-    checks.require(holds, f"{name}: expected a list of {n} entries, got {column!r:.60}")
+    completions = checks.texts("completions", completions, chat=True)
+    column = checks.texts(name, column, len(completions), chat=True)
     return list(zip(completions, column, strict=True))

@@ -5,8 +5,9 @@ reward of a score; `potential_shaping` and `potential_difference` make one of
 potentials.
 
 B batch, T completion length, L target length.  `mask` (B, T) is 1 up to and including
-the first EOS.  Targets (B, L) are padded with 0, which no target contains; where texts
-end with EOS, the target does too.
+the first EOS.  Targets (B, L) are token ids and, behind a text's end, -1, an id that no
+vocabulary has: 0 is a letter for GPT-2.  `core.envs.BatchedEnvironment` gives them so;
+`unpadded` makes them of padded texts.  Where texts end with EOS, the target does too.
 """
 
 from __future__ import annotations
@@ -17,29 +18,39 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from core import checks
+from core.rewards.texts import _summed
 from core.text import Tokenizer
 
-__all__ = [
-    "edit_potentials",
-    "potential_difference",
-    "potential_shaping",
-    "potentials_from_text",
-    "terminal",
-    "token_cumulative_match",
-    "token_edit_progress",
-    "token_edit_regret",
-    "token_edit_similarity",
-    "token_exact_match",
-    "token_from_text",
-    "token_indicator",
-    "token_length",
-    "token_overlong",
-    "token_position_match",
-    "token_repetition",
-    "token_weighted_sum",
-]
+__all__ = ["edit_potentials", "potential_difference", "potential_shaping", "terminal"]
+__all__ += ["potentials_from_text", "token_cumulative_match", "token_edit_progress"]
+__all__ += ["token_edit_regret", "token_edit_similarity", "token_exact_match"]
+__all__ += ["token_from_text", "token_indicator", "token_length", "token_overlong"]
+__all__ += ["token_position_match", "token_repetition", "token_weighted_sum"]
+__all__ += ["unpadded"]
 
 # --- Of token ids and targets ------------------------------------------------
+
+
+def unpadded(texts, eos_id: int | None = None, pad_id: int = 0):
+    """Padded texts (N, L) as targets: -1 where they have no token.
+
+    A text ends with its first EOS, as a completion does; without one, before the pads
+    at the end of its row.
+    Raises: ValueError where behind an EOS stands more than EOS and pads.
+
+    >>> unpadded([[3, 2, 0, 0], [0, 4, 5, 0]], eos_id=2).tolist()
+    [[3, 2, -1, -1], [0, 4, 5, -1]]
+    """
+    texts = checks.ids("texts", texts, 2**63)
+    checks.integer(0, eos_id=eos_id)
+    checks.whole(0, pad_id=pad_id)
+    ends, pads = texts == eos_id, texts == pad_id
+    behind = ends.cumsum(axis=1) > ends
+    wanted = f"texts: expected {pad_id} behind the first {eos_id}, the pad and EOS ids"
+    checks.require(not (behind & ~ends & ~pads).any(), wanted)
+    at_end = np.cumprod(pads[:, ::-1], axis=1)[:, ::-1] > 0
+    padding = np.where(ends.any(axis=1, keepdims=True), behind, at_end)
+    return np.where(padding, -1, texts)
 
 
 def token_indicator(completions, mask, targets):
@@ -50,7 +61,7 @@ def token_indicator(completions, mask, targets):
     """
     completions, mask, targets = _token_arrays(completions, mask, targets)
     found = completions[:, :, None] == targets[:, None, :]  # (B, T, L)
-    return (found & (targets != 0)[:, None, :]).any(axis=2) * mask
+    return found.any(axis=2) * mask
 
 
 def token_position_match(completions, mask, targets):
@@ -61,9 +72,8 @@ def token_position_match(completions, mask, targets):
     """
     completions, mask, targets = _token_arrays(completions, mask, targets)
     limit = mask.shape[1]
-    aligned = np.pad(targets, ((0, 0), (0, limit)))[:, :limit]  # (B, T)
-    right = (completions == aligned) & (aligned != 0)
-    return right * mask / (targets != 0).sum(axis=1, keepdims=True)
+    aligned = np.pad(targets, ((0, 0), (0, limit)), constant_values=-1)[:, :limit]
+    return (completions == aligned) * mask / _lengths(targets)
 
 
 def token_cumulative_match(completions, mask, targets):
@@ -137,7 +147,7 @@ def token_edit_regret(completions, mask, targets):
         distillation), arXiv:1810.01398.
     """
     completions, mask, targets = _token_arrays(completions, mask, targets)
-    lengths = (targets != 0).sum(axis=1, keepdims=True)
+    lengths = _lengths(targets)
     columns = np.arange(targets.shape[1] + 1)
     # distance[b, j]: first t tokens of b to the first j of its target.
     distance = np.broadcast_to(columns, (len(mask), len(columns)))
@@ -160,7 +170,7 @@ def token_length(completions, mask, targets):
     The token-level form of a wanted length: each token too many pays as it is written.
     """
     completions, mask, targets = _token_arrays(completions, mask, targets)
-    length = (targets != 0).sum(axis=1, keepdims=True)
+    length = _lengths(targets)
     return np.where(np.arange(mask.shape[1]) < length, 0.0, -1.0 / length) * mask
 
 
@@ -172,7 +182,6 @@ def token_overlong(completions, mask, targets, margin: int):
 
     Args:
         margin: in [1, T], tokens before the limit.
-    Raises: ValueError for a margin outside its range.
     Source: Yu et al. 2025 (DAPO), arXiv:2503.14476, eq. 13.
 
     >>> mask = np.arange(10) < np.array([[3], [8], [9], [10]])
@@ -181,7 +190,9 @@ def token_overlong(completions, mask, targets, margin: int):
     """
     mask = checks.mask("mask", mask)
     limit = mask.shape[1]
-    checks.require(1 <= margin <= limit, f"margin: expected 1 to {limit}, got {margin}")
+    checks.finite(margin=margin)
+    whole = 1 <= margin <= limit and margin == int(margin)
+    checks.require(whole, f"margin: expected 1 to {limit}, got {margin}")
     left = limit - margin - mask.sum(axis=1)
     return terminal(np.clip(left / margin, -1.0, 0.0), mask)
 
@@ -190,10 +201,9 @@ def token_repetition(completions, mask, targets, n: int = 3):
     """-1 for a token that completes an n-gram that the row has had before.
 
     The token-level form of `repetition`, not divided by the number of n-grams, which
-    is not known before the end.
-    Raises: ValueError for n below 1.
+    is not known before the end; n is at least 1.
     """
-    checks.at_least(1, n=n)
+    checks.whole(1, n=n)
     mask, pairs = _sequences(completions, mask, targets)
     paid = np.zeros(mask.shape)
     for row, (made, _) in enumerate(pairs):
@@ -208,12 +218,12 @@ def token_repetition(completions, mask, targets, n: int = 3):
 def token_weighted_sum(functions: list[Callable], weights: list[float]) -> Callable:
     """As `weighted_sum`, of token rewards f(completions, mask, targets) -> (B, T).
 
-    Raises: ValueError where the numbers of functions and weights differ.
+    Raises: as `weighted_sum`, where a reward is not (B, T).
     """
     terms = checks.weighted(functions, weights)
 
     def reward(completions, mask, targets):
-        return sum(w * f(completions, mask, targets) for f, w in terms)
+        return _summed(terms, np.shape(mask), completions, mask, targets)
 
     return reward
 
@@ -228,8 +238,8 @@ def token_from_text(function: Callable, tokenizer: Tokenizer) -> Callable:
     """
 
     def reward(completions, mask, targets):
-        texts = [tokenizer.decode(row) for row in completions]
-        wanted = [tokenizer.decode(row) for row in targets]
+        made, wanted = _texts(completions, mask, targets, tokenizer)
+        texts = [tokenizer.decode(row) for row in made]
         return terminal(function(texts, target=wanted), mask)
 
     return reward
@@ -245,11 +255,13 @@ def potentials_from_text(function: Callable, tokenizer: Tokenizer) -> Callable:
     """
 
     def potentials(completions, mask, targets):
-        lengths = np.arange(1, completions.shape[1] + 1)
-        texts = [tokenizer.decode(row[:n]) for row in completions for n in lengths]
-        wanted = [tokenizer.decode(row) for row in targets for _ in lengths]
-        scores = np.reshape(function(texts, target=wanted), completions.shape)
-        return np.pad(scores, ((0, 0), (1, 0)))
+        made, goals = _texts(completions, mask, targets, tokenizer)
+        lengths = range(1, np.shape(mask)[1] + 1)
+        texts = [tokenizer.decode(row[:n]) for row in made for n in lengths]
+        wanted = [text for text in goals for _ in lengths]
+        scores = function(texts, target=wanted)
+        scores = checks.finite_array("function", scores, (len(texts),))
+        return np.pad(scores.reshape(np.shape(mask)), ((0, 0), (1, 0)))
 
     return potentials
 
@@ -281,9 +293,7 @@ def potential_shaping(potentials, mask, gamma: float):
     Source: Ng, Harada & Russell 1999, ICML, theorem 1.
     """
     checks.unit_interval(gamma=gamma)
-    mask = checks.mask("mask", mask)
-    states = len(mask), mask.shape[1] + 1
-    potentials = checks.finite_array("potentials", potentials, states)
+    potentials, mask = _potentials(potentials, mask)
     after = np.where(_is_last(mask), 0.0, potentials[:, 1:])
     return np.where(mask, gamma * after - potentials[:, :-1], 0.0)
 
@@ -295,9 +305,7 @@ def potential_difference(potentials, mask):
     (γ = 1) a policy is judged by Φ(s_T) alone.
     Args and returns: as `potential_shaping`.
     """
-    mask = checks.mask("mask", mask)
-    states = len(mask), mask.shape[1] + 1
-    potentials = checks.finite_array("potentials", potentials, states)
+    potentials, mask = _potentials(potentials, mask)
     return np.where(mask, np.diff(potentials, axis=1), 0.0)
 
 
@@ -305,25 +313,41 @@ def potential_difference(potentials, mask):
 
 
 def _token_arrays(completions, mask, targets):
-    completions, targets = np.asarray(completions), np.asarray(targets)
-    mask = checks.mask("mask", mask)
-    checks.shape(completions.shape, "completions", mask=mask)
-    checks.require(
-        targets.ndim == 2 and len(targets) == len(mask),
-        f"targets: expected ({len(mask)}, L), got {targets.shape}",
-    )
-    checks.require((targets != 0).any(axis=1).all(), "targets: every row needs a token")
+    completions, mask = checks.written(completions, mask)
+    checks.integers(targets=targets)
+    targets = np.asarray(targets)
+    wanted = f"targets: expected ({len(mask)}, L), got {targets.shape}"
+    checks.require(targets.ndim == 2 and len(targets) == len(mask), wanted)
+    there = (targets >= 0).astype(int)
+    right = there[:, :1].all() and (np.diff(there) <= 0).all()
+    checks.require(right, "targets: expected ids, at least one, then -1 in every row")
     return completions, mask, targets
+
+
+def _potentials(potentials, mask) -> tuple:
+    mask = checks.mask("mask", mask)
+    states = len(mask), mask.shape[1] + 1
+    return checks.finite_array("potentials", potentials, states), mask
 
 
 def _sequences(completions, mask, targets):
     """The mask, and for each row its tokens and the target's as lists."""
     completions, mask, targets = _token_arrays(completions, mask, targets)
     rows = zip(completions, targets, mask.sum(axis=1).astype(int), strict=True)
-    return mask, [
-        (made[:length].tolist(), wanted[wanted != 0].tolist())
-        for made, wanted, length in rows
-    ]
+    return mask, [(made[:n].tolist(), aim[aim >= 0].tolist()) for made, aim, n in rows]
+
+
+def _texts(completions, mask, targets, tokenizer: Tokenizer) -> tuple[list, list]:
+    """The tokens of each completion as a list, and the targets' texts."""
+    ends = checks.mask("mask", mask).sum(axis=1).astype(int)
+    made = [list(row[:n]) for row, n in zip(completions, ends, strict=True)]
+    rows = np.asarray(targets)
+    return made, [tokenizer.decode(row[row >= 0]) for row in rows]
+
+
+def _lengths(targets):
+    """(B, 1), how many tokens each has."""
+    return (targets >= 0).sum(axis=1, keepdims=True)
 
 
 def _is_last(mask):

@@ -3,7 +3,7 @@
 Where the two differ on purpose; only `sample(seed=...)` then gives other results:
 
 - PyTorch runs the code as it stands.  TensorFlow compiles what a training repeats
-  (`tf.function`), and the sampler of a GPT by XLA (`TokenPolicy.once` keeps it).
+  (`tf.function`), and the sampler of a GPT by XLA (`layers.compiled`, once a shape).
 - While texts are sampled, those that have ended leave the batch: in PyTorch
   when a quarter of it has; in TensorFlow a GPT's batch of 64 or more shrinks
   by halves, as XLA compiles each size, and an LSTM's does not.

@@ -43,7 +43,7 @@ def attention(queries, keys, values, seen=None):
     scores = tf.matmul(queries, keys, transpose_b=True)
     if seen is not None:
         # `where`, not an added mask: oneDNN's fused product is slow.
-        scores = tf.where(seen, scores, tf.constant(-1e9, scores.dtype))
+        scores = tf.where(seen, scores, scores.dtype.min)
     return tf.nn.softmax(scores) @ values
 
 
@@ -86,7 +86,7 @@ def attend_cache(prefix: tuple, own: tuple, used, qkv):
     values = keras.ops.slice_update(values, start, value[..., None, :])
     query = query * width**-0.5  # (N, H, G, K)
     old = tf.matmul(query, old_keys, transpose_b=True)  # (N, H, G, P)
-    least = tf.constant(-1e9, query.dtype)
+    least = query.dtype.min
     if seen is not None:
         old = tf.where(seen, old, least)
     # All of T, for one compiled shape; what is not there yet is left out.

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from core import weights
+from core import checks, weights
 
 # PyTorch's names of the variables of Keras's own layers, in Keras's order.
 _NAMES = {
@@ -66,8 +66,7 @@ def load_model(path: str | Path, model: keras.Model) -> None:
 def get_moments(optimizer: Any, model: keras.Model) -> dict:
     """Adam's two moments of each weight.
 
-    Returns: dict, "first.<name>" and "second.<name>" to NumPy array; zeros
-        before the first step.
+    Returns: dict, "first.<name>", "second.<name>" to NumPy array; zeros at the start.
     """
     moments = {}
     for name, variable in _named(model):
@@ -82,6 +81,7 @@ def set_moments(optimizer: Any, model: keras.Model, moments: dict, steps: int) -
 
     Raises: ValueError where a name is missing or extra or a shape differs.
     """
+    checks.whole(0, steps=steps)
     weights.check_names(moments, _shapes(model, "first.") | _shapes(model, "second."))
     optimizer.iterations.assign(steps)
     for name, variable in _named(model):

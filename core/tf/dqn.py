@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from core.tf import checkpoints
+from core.tf.layers import compiled
 from core.tf.losses import q_loss
 from core.tf.rollout import rollout
 from core.tf.trainers import adam, clipped_gradients, descend, tensor_like
@@ -23,11 +24,11 @@ class DQNTrainer(dqn.DQNTrainer):
         logits = read(tensor_like(inputs, network))
         return logits[:, -self.env.max_length - 1 :].numpy()
 
-    @tf.function
+    @compiled
     def _read(self, inputs):
         return self.policy(inputs)[0]
 
-    @tf.function
+    @compiled
     def _read_target(self, inputs):
         return self.target(inputs)[0]
 
@@ -35,11 +36,10 @@ class DQNTrainer(dqn.DQNTrainer):
         """Clipped gradients, their norms before, and metrics."""
         return self._compiled(*(tensor_like(a, self.policy) for a in arrays))
 
-    @tf.function
+    @compiled
     def _compiled(self, *tensors):
-        return clipped_gradients(
-            lambda: self._loss(*tensors), self.optimizers, self.config.max_grad_norm
-        )
+        norm = self.config.max_grad_norm
+        return clipped_gradients(lambda: self._loss(*tensors), self.optimizers, norm)
 
     def _loss(self, inputs, completions, targets, mask):
         q = self.policy(inputs)[0][:, -self.env.max_length - 1 : -1]

@@ -1,18 +1,22 @@
-"""The layers of GPT-2, under its names of the weights, and the LSTM; and
-layers of PyTorch that Keras names or shapes in another way.
+"""The layers of GPT-2, under its names of the weights, and the LSTM; what
+stands under a mask; layers of PyTorch that Keras names or shapes in another
+way; and how a function is compiled.
 
-M tokens, L length, D width.
+M tokens, B rows, L length, D width.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from core.settings import GPTConfig
+from core.tf.logprobs import alike
 
 
 class Block(keras.layers.Layer):
@@ -22,15 +26,10 @@ class Block(keras.layers.Layer):
         super().__init__(dtype=dtype)
         width, inner = config.n_embd, config.n_inner or 4 * config.n_embd
         self.ln_1 = LayerNorm(width, config.layer_norm_epsilon, dtype)
-        self.attn = {
-            "c_attn": Conv1D(width, 3 * width, dtype),
-            "c_proj": Conv1D(width, width, dtype),
-        }
+        linear = partial(Conv1D, dtype=dtype)
+        self.attn = {"c_attn": linear(width, 3 * width), "c_proj": linear(width, width)}
         self.ln_2 = LayerNorm(width, config.layer_norm_epsilon, dtype)
-        self.mlp = {
-            "c_fc": Conv1D(width, inner, dtype),
-            "c_proj": Conv1D(inner, width, dtype),
-        }
+        self.mlp = {"c_fc": linear(width, inner), "c_proj": linear(inner, width)}
 
     def call(self, x, attend: Callable):
         """x (M, D); `attend` maps queries, keys, values (M, 3D) to (M, D)."""
@@ -61,8 +60,22 @@ class Conv1D(keras.layers.Layer):
 def lstm_layer(width: int, dtype: str = "float32") -> keras.layers.LSTM:
     """An LSTM that reads (B, L, in), with one bias that is trained."""
     return keras.layers.LSTM(
-        width, return_sequences=True, return_state=True, dtype=dtype
+        int(width), return_sequences=True, return_state=True, dtype=dtype
     )
+
+
+def under(mask, x):
+    """x (B, L) where the mask is 1, 0 elsewhere, also for NaN; without a mask, x."""
+    return x if mask is None else tf.where(tf.cast(mask, tf.bool), x, 0)
+
+
+def known(ids, mask) -> tuple[Any, Any]:
+    """Ids (B, L), 0 behind a row's last 1; and how many of its 1 are left, or None."""
+    if mask is None:
+        return ids, None
+    _, mask = alike(completions=ids, mask=mask)
+    left = tf.cumsum(tf.cast(mask, tf.int32), axis=1, reverse=True)
+    return under(left, ids), left
 
 
 class Linear(keras.layers.Layer):
@@ -105,3 +118,23 @@ class LayerNorm(keras.layers.Layer):
         variance = tf.reduce_mean(centred**2, axis=-1, keepdims=True)
         scaled = centred * tf.math.rsqrt(variance + self.epsilon)
         return scaled * self.weight + self.bias
+
+
+def compiled(function: Callable, xla: bool = False) -> Callable:
+    """A function whose first argument, a model or a trainer, keeps what is compiled.
+
+    Each shape of the others has a `tf.function`: of one for all shapes and models
+    TensorFlow warns that it is traced too often.  xla: if `_compiled` of the first.
+    """
+
+    @wraps(function)
+    def call(self, *arguments):
+        parts = tf.nest.flatten(arguments)
+        key = function, *((x.shape, x.dtype) if tf.is_tensor(x) else x for x in parts)
+        made = vars(self).setdefault("_made", {})  # so that Keras tracks nothing
+        if key not in made:
+            whole, jit = partial(function, self), xla and self._compiled
+            made[key] = tf.function(whole, jit_compile=jit, autograph=False)
+        return made[key](*arguments)
+
+    return call

@@ -3,7 +3,8 @@
 B batch, T completion length.  Unless a function says otherwise, a batch's loss is the
 mean over its sequences of the sum over their tokens, so that its gradient is minus an
 unbiased estimate of ∇J, the gradient of the expected return.  A surrogate has one term
-a token, to be maximised: minus `aggregate` of it is a loss.
+a token, to be maximised: minus `aggregate` of it is a loss.  ValueError for shapes that
+differ, an argument out of range, a mask of others than 0 and 1; at 0 nothing counts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from core import checks
 from core.algorithms import LEVELS
+from core.tf.logprobs import LARGEST_LOG_RATIO, alike, token_logprobs
 
 AGGREGATIONS = ("sequence_sum", "sequence_mean", "token_mean", "constant")
 
@@ -26,11 +28,12 @@ def policy_gradient_loss(logprobs, advantages, mask):
         advantages: (B, T) float, constants: return, or return minus baseline.
         mask: (B, T) float, 1 up to and including the first EOS.
     Returns: scalar.
-    Raises: ValueError where shapes differ.
     Source: Williams 1992; document 001 §4.1.
     """
-    checks.same_shape(logprobs=logprobs, advantages=advantages, mask=mask)
-    return -tf.reduce_sum(logprobs * advantages * mask) / mask.shape[0]
+    logprobs, advantages, mask = alike(
+        logprobs=logprobs, advantages=advantages, mask=mask
+    )
+    return -tf.reduce_sum(logprobs * advantages) / mask.shape[0]
 
 
 def importance_weights(logprobs, old_logprobs, mask):
@@ -40,16 +43,11 @@ def importance_weights(logprobs, old_logprobs, mask):
     the estimate unbiased is the product of the token ratios over all of them.
 
     Args:
-        logprobs: (B, T) float, nats, of the policy now.
-        old_logprobs: (B, T) float, nats, of the policy that sampled.
-        mask: (B, T) float.
-    Returns: (B, 1) float, a constant: no gradient flows through it.
-    Raises: ValueError where shapes differ.
+        logprobs, old_logprobs, mask: as for `policy_ratio`.
+    Returns: (B, 1) float, a constant without a gradient, bounded as `policy_ratio`.
     Source: Precup, Sutton, Singh 2000.
     """
-    checks.same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
-    log_ratio = tf.reduce_sum((logprobs - old_logprobs) * mask, axis=1, keepdims=True)
-    return tf.stop_gradient(tf.exp(log_ratio))
+    return tf.stop_gradient(policy_ratio(logprobs, old_logprobs, mask, "sequence"))
 
 
 def entropy_loss(entropies, mask):
@@ -59,11 +57,10 @@ def entropy_loss(entropies, mask):
         entropies: (B, T) float, nats; the gradient flows here.
         mask: (B, T) float.
     Returns: scalar, -nats per sequence.
-    Raises: ValueError where shapes differ.
     Source: Williams and Peng 1991; document 001 §4.3.
     """
-    checks.same_shape(entropies=entropies, mask=mask)
-    return -tf.reduce_sum(entropies * mask) / mask.shape[0]
+    entropies, mask = alike(entropies=entropies, mask=mask)
+    return -tf.reduce_sum(entropies) / mask.shape[0]
 
 
 def value_loss(values, returns, mask):
@@ -71,15 +68,12 @@ def value_loss(values, returns, mask):
 
     Args:
         values: (B, T) float; the gradient flows here.
-        returns: (B, T) float, constants.
-        mask: (B, T) float.
+        returns, mask: (B, T) float, constants.
     Returns: scalar; 0 where mask is all zero.
-    Raises: ValueError where shapes differ.
     """
-    checks.same_shape(values=values, returns=returns, mask=mask)
-    squares = (values - returns) ** 2 * mask
+    values, returns, mask = alike(values=values, returns=returns, mask=mask)
     count = tf.maximum(tf.reduce_sum(mask), 1)
-    return 0.5 * tf.reduce_sum(squares) / count
+    return 0.5 * tf.reduce_sum((values - returns) ** 2) / count
 
 
 def q_loss(q, tokens, targets, mask):
@@ -87,15 +81,16 @@ def q_loss(q, tokens, targets, mask):
 
     Args:
         q: (B, T, V) float, Q(s_t, ·); the gradient flows here.
-        tokens: (B, T) int, y_t.
+        tokens: (B, T) int, y_t; anything where the mask is 0.
         targets: (B, T) float, constants, what Q(s_t, y_t) should be.
         mask: (B, T) float.
     Returns: scalar; 0 where mask is all zero.
-    Raises: ValueError where shapes differ.
-    Source: Mnih et al. 2015, Human-level control through deep reinforcement
-        learning, Nature 518, without its clip of the error.
+    Source: Mnih et al. 2015, doi:10.1038/nature14236, without its clip of the error.
     """
+    checks.chosen("q", q, tokens=tokens)
+    checks.real(targets=targets, mask=mask)
     checks.same_shape(tokens=tokens, targets=targets, mask=mask)
+    tokens = tf.where(tf.cast(mask, tf.bool), tokens, 0)
     chosen = tf.gather(q, tokens, axis=-1, batch_dims=2)
     return value_loss(chosen, targets, mask)
 
@@ -107,11 +102,9 @@ def cross_entropy_loss(logprobs, mask):
         logprobs: (B, T) float, nats; the gradient flows here.
         mask: (B, T) float.
     Returns: scalar, nats per token; 0 where mask is all zero.
-    Raises: ValueError where shapes differ.
     """
-    checks.same_shape(logprobs=logprobs, mask=mask)
-    count = tf.maximum(tf.reduce_sum(mask), 1)
-    return -tf.reduce_sum(logprobs * mask) / count
+    logprobs, mask = alike(logprobs=logprobs, mask=mask)
+    return -tf.reduce_sum(logprobs) / tf.maximum(tf.reduce_sum(mask), 1)
 
 
 def policy_ratio(logprobs, old_logprobs, mask, level: str):
@@ -121,23 +114,21 @@ def policy_ratio(logprobs, old_logprobs, mask, level: str):
         logprobs: (B, T) float, nats, of the policy now; the gradient flows here.
         old_logprobs: (B, T) float, nats, of the policy that sampled.
         mask: (B, T) float.
-        level: one of `core.algorithms.LEVELS`: "token" ρ_t = π(y_t) / μ(y_t);
-            "sequence" Π_t ρ_t; "length_normalised" (Π_t ρ_t)^(1/|y|), the
-            geometric mean.
-    Returns: (B, T) for "token", otherwise (B, 1).
-    Raises: ValueError where shapes differ, for another level.
+        level: one of `core.algorithms.LEVELS`: "token" ρ_t = π(y_t) / μ(y_t),
+            "sequence" Π_t ρ_t, "length_normalised" its root (Π_t ρ_t)^(1/|y|).
+    Returns: (B, T) for "token", otherwise (B, 1); at most exp(LARGEST_LOG_RATIO).
     Source: Schulman et al. 2017 (PPO), arXiv:1707.06347, section 3; Zheng et
         al. 2025 (GSPO), arXiv:2507.18071.
     """
-    checks.same_shape(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
+    now, old, mask = alike(logprobs=logprobs, old_logprobs=old_logprobs, mask=mask)
     checks.one_of(LEVELS, level=level)
-    log_ratio = (logprobs - old_logprobs) * mask
+    log_ratio = now - old
     if level != "token":
         log_ratio = tf.reduce_sum(log_ratio, axis=1, keepdims=True)
     if level == "length_normalised":
         lengths = tf.reduce_sum(mask, axis=1, keepdims=True)
         log_ratio = log_ratio / tf.maximum(lengths, 1)
-    return tf.exp(log_ratio)
+    return tf.exp(tf.minimum(log_ratio, LARGEST_LOG_RATIO))
 
 
 def clipped_surrogate(ratio, advantages, clip_low: float, clip_high: float):
@@ -150,19 +141,17 @@ def clipped_surrogate(ratio, advantages, clip_low: float, clip_high: float):
         advantages: (B, T) float, constants.
         clip_low, clip_high: ≥ 0, dimensionless.
     Returns: (B, T) float.
-    Raises: ValueError where shapes differ or a bound is negative.
     Source: Schulman et al. 2017, arXiv:1707.06347, eq. 7; the asymmetric
         bounds: Yu et al. 2025 (DAPO), arXiv:2503.14476.
     """
-    checks.ratio(ratio, advantages)
-    checks.at_least(0, clip_low=clip_low, clip_high=clip_high)
+    checks.ratio(ratio, advantages, clip_low=clip_low, clip_high=clip_high)
+    advantages = tf.cast(advantages, ratio.dtype)
+    ratio = tf.where(advantages == 0, tf.ones_like(ratio), ratio)  # inf · 0 is NaN
     clipped = tf.clip_by_value(ratio, 1 - clip_low, 1 + clip_high)
     return tf.minimum(ratio * advantages, clipped * advantages)
 
 
-def clipped_weight_surrogate(
-    logprobs, ratio, advantages, clip_low: float, clip_high: float
-):
+def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low, clip_high):
     """Per-token CISPO objective, to maximise.
 
     sg(clip(ρ, 1 - clip_low, 1 + clip_high)) A log π(y_t), sg a constant: the
@@ -171,15 +160,13 @@ def clipped_weight_surrogate(
     Args:
         logprobs: (B, T) float, nats; the gradient flows here.
         ratio: ρ, (B, T) or (B, 1) float; no gradient flows here.
-        advantages: (B, T) float, constants.
-        clip_low, clip_high: ≥ 0, dimensionless.
+        advantages, clip_low, clip_high: as for `clipped_surrogate`.
     Returns: (B, T) float.
-    Raises: as `clipped_surrogate`.
     Source: MiniMax 2025 (CISPO), arXiv:2506.13585, eq. 4 and 5.
     """
-    checks.same_shape(logprobs=logprobs, advantages=advantages)
-    checks.ratio(ratio, advantages)
-    checks.at_least(0, clip_low=clip_low, clip_high=clip_high)
+    logprobs, advantages = alike(logprobs=logprobs, advantages=advantages)
+    checks.ratio(ratio, advantages, clip_low=clip_low, clip_high=clip_high)
+    ratio = tf.cast(ratio, logprobs.dtype)
     weight = tf.clip_by_value(ratio, 1 - clip_low, 1 + clip_high)
     return tf.stop_gradient(weight) * advantages * logprobs
 
@@ -198,20 +185,16 @@ def aggregate(per_token, mask, how: str, length: float | None = None):
         how: one of AGGREGATIONS.
         length: for "constant", tokens, > 0; for the others None.
     Returns: scalar; 0 where mask is all zero.
-    Raises: ValueError where shapes differ, for another `how` or a length
-        that does not go with it.
     Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, eq. 3; Liu et al. 2025 (Dr.
         GRPO), arXiv:2503.20783; Yu et al. 2025 (DAPO), arXiv:2503.14476.
     """
-    checks.same_shape(per_token=per_token, mask=mask)
+    per_token, mask = alike(per_token=per_token, mask=mask)
     checks.one_of(AGGREGATIONS, how=how)
-    checks.require(
-        (how == "constant") == (length is not None and length > 0),
-        'length: expected a positive number with "constant" and None with the '
-        f"others, got {length} with {how!r}",
-    )
-    sums = tf.reduce_sum(per_token * mask, axis=1)
-    lengths = tf.reduce_sum(mask, axis=1)
+    if how == "constant":
+        checks.positive(length=length or 0)
+    else:
+        checks.require(length is None, f"length: expected None, got {length}")
+    sums, lengths = tf.reduce_sum(per_token, axis=1), tf.reduce_sum(mask, axis=1)
     if how == "token_mean":
         return tf.reduce_sum(sums) / tf.maximum(tf.reduce_sum(lengths), 1)
     if how == "sequence_mean":
@@ -227,15 +210,15 @@ def clipped_value_loss(values, old_values, returns, mask, clip: float | None):
     Args:
         values: (B, T) float; the gradient flows here.
         old_values: (B, T) float, constants, of the policy that sampled.
-        returns: (B, T) float, constants.
-        mask: (B, T) float.
+        returns, mask: (B, T) float, constants.
         clip: ≥ 0, in units of the reward; None: no limit, as `value_loss`.
     Returns: scalar; 0 where mask is all zero.
-    Raises: ValueError where shapes differ or clip is negative.
     Source: Dhariwal et al. 2017, OpenAI Baselines, ppo2; Huang et al. 2022,
         "The 37 Implementation Details of Proximal Policy Optimization".
     """
-    checks.same_shape(values=values, old_values=old_values, returns=returns, mask=mask)
+    values, old_values, returns, mask = alike(
+        values=values, old_values=old_values, returns=returns, mask=mask
+    )
     if clip is None:
         return value_loss(values, returns, mask)
     checks.at_least(0, clip=clip)
@@ -251,19 +234,17 @@ def minimum_risk_loss(sequence_logprobs, scores, group_size: int, sharpness: flo
 
     Args:
         sequence_logprobs: (B,) float, nats, log π(Y|X); the gradient flows here.
-        scores: (B,) float, constants; each `group_size` rows are the
-            different completions of one prompt.
+        scores: (B,) float, constants; `group_size` rows are texts of one prompt.
         group_size: at least 2; divides B.
         sharpness: > 0; the paper's α.
     Returns: scalar, minus a score.
-    Raises: ValueError where shapes differ or an argument is out of range.
     Source: Shen et al. 2016, arXiv:1512.02433.
     """
-    checks.same_shape(sequence_logprobs=sequence_logprobs, scores=scores)
+    logits, scores = alike(sequence_logprobs=sequence_logprobs, scores=scores)
+    checks.shape((scores.shape[0],), scores=scores)
     checks.groups(group_size, scores.shape[0])
     checks.positive(sharpness=sharpness)
-    logits = sharpness * tf.reshape(sequence_logprobs, (-1, group_size))
-    shares = tf.nn.softmax(logits)
+    shares = tf.nn.softmax(sharpness * tf.reshape(logits, (-1, group_size)))
     means = tf.reduce_sum(shares * tf.reshape(scores, (-1, group_size)), 1)
     return -tf.reduce_mean(means)
 
@@ -277,10 +258,12 @@ def token_cross_entropy(logits, targets, mask):
         logits: (..., C) float; the gradient flows here.
         targets: (...) int in [0, C); anything where the mask is 0.
         mask: (...) float, 1 where the target counts.
-    Returns: scalar, nats per target.
-    Raises: ValueError where the shapes of targets and mask differ.
+    Returns: scalar, nats per target; 0 where mask is all zero.
     """
-    checks.same_shape(targets=targets, mask=mask)
-    logprobs = tf.nn.log_softmax(logits)
-    chosen = tf.gather(logprobs, targets, batch_dims=len(targets.shape))
-    return -tf.reduce_sum(chosen * mask) / tf.reduce_sum(mask)
+    checks.chosen("logits", logits, targets=targets)
+    checks.real(mask=mask)
+    checks.shape(tuple(targets.shape), "the targets", mask=mask)
+    seen = tf.cast(mask, tf.bool)
+    logits = tf.where(seen[..., None], logits, 0)
+    targets = tf.where(seen, targets, 0)
+    return cross_entropy_loss(token_logprobs(logits, targets), mask)

@@ -8,13 +8,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from core.algorithms import Algorithm, Clipped, ClippedWeight, Plain, Ratio
-from core.tf.logprobs import kl_estimate
-from core.tf.losses import (
-    aggregate,
-    clipped_surrogate,
-    clipped_weight_surrogate,
-    policy_ratio,
-)
+from core.tf import losses
+from core.tf.logprobs import alike, kl_estimate
 
 
 def policy_loss(algorithm: Algorithm, logprobs, old, adv, mask, limit: int, ref=None):
@@ -33,33 +28,32 @@ def policy_loss(algorithm: Algorithm, logprobs, old, adv, mask, limit: int, ref=
     gain, metrics = surrogate(algorithm.surrogate, logprobs, old, adv, mask)
     pull = algorithm.pull
     if pull is not None:
+        logprobs, ref, mask = alike(logprobs=logprobs, ref=ref, mask=mask)
         kl = kl_estimate(pull.estimator, logprobs, ref)
-        metrics["kl"] = tf.reduce_sum(kl * mask) / tf.reduce_sum(mask)
+        metrics["kl"] = tf.reduce_sum(kl) / tf.maximum(tf.reduce_sum(mask), 1)
         if pull.where == "loss":
             gain = gain - pull.coef * kl
     how, length = algorithm.aggregate.how, algorithm.aggregate.tokens(limit)
-    return -aggregate(gain, mask, how, length), metrics
+    return -losses.aggregate(gain, mask, how, length), metrics
 
 
 def surrogate(record: Plain | Ratio, logprobs, old, adv, mask):
     """A term for each token, to maximise.
 
     Args: as for `policy_loss`.
-    Returns: (B, T); dict of "clipped", with a ratio: the share of tokens
-        whose ratio lies beyond the clip.
+    Returns: (B, T); dict: with a ratio "clipped", the share of tokens beyond its clip.
     """
+    logprobs, old, adv, mask = alike(logprobs=logprobs, old=old, adv=adv, mask=mask)
     if isinstance(record, Plain):
         return logprobs * adv, {}
     low, high = record.low, record.high
-    ratio = policy_ratio(logprobs, old, mask, record.level)
+    ratio = losses.policy_ratio(logprobs, old, mask, record.level)
     match record:
         case ClippedWeight():
-            gain = clipped_weight_surrogate(logprobs, ratio, adv, low, high)
+            gain = losses.clipped_weight_surrogate(logprobs, ratio, adv, low, high)
         case Clipped():
-            gain = clipped_surrogate(ratio, adv, low, high)
+            gain = losses.clipped_surrogate(ratio, adv, low, high)
         case _:
             raise NotImplementedError(f"surrogate: no term for {record!r}")
-    outside = (ratio < 1 - low) | (ratio > 1 + high)
-    outside = tf.cast(outside, mask.dtype) * mask
-    share = tf.reduce_sum(outside) / tf.reduce_sum(mask)
-    return gain, {"clipped": share}
+    outside = tf.cast((ratio < 1 - low) | (ratio > 1 + high), mask.dtype) * mask
+    return gain, {"clipped": losses.aggregate(outside, mask, "token_mean")}

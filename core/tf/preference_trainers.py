@@ -9,6 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from core.tf import preferences as losses
+from core.tf.layers import under
 from core.tf.logprobs import kl_exact
 from core.tf.rewards import sequence_scores, token_scores
 from core.tf.trainers import SupervisedTrainer
@@ -18,10 +19,8 @@ from core.trainers import preferences
 class RewardModelTrainer(preferences.RewardModelTrainer, SupervisedTrainer):
     """`core.trainers.preferences.RewardModelTrainer`, with its gradients."""
 
-    def _loss(self, prompts, texts, mask, prompt_mask):
-        scores = sequence_scores(
-            self.model, prompts, texts, mask, self.level, prompt_mask
-        )
+    def _loss(self, prompts, texts, mask, padding):
+        scores = sequence_scores(self.model, prompts, texts, mask, self.level, padding)
         chosen, rejected = tf.unstack(tf.reshape(scores, (-1, 2)), axis=1)
         return losses.bradley_terry_loss(chosen, rejected), _lead(chosen, rejected)
 
@@ -41,9 +40,8 @@ class DPOTrainer(preferences.DPOTrainer, SupervisedTrainer):
 
     def _loss(self, *texts):
         chosen, rejected = _pairs(_logprobs(self.model, *texts))
-        ref_chosen, ref_rejected = _pairs(
-            tf.stop_gradient(_logprobs(self.reference, *texts))
-        )
+        ref = tf.stop_gradient(_logprobs(self.reference, *texts))
+        ref_chosen, ref_rejected = _pairs(ref)
         rows = chosen, rejected, ref_chosen, ref_rejected
         loss = self._objective(losses, rows, lambda: _drifts(self, *texts))
         metrics = _lead(
@@ -66,7 +64,7 @@ def _drifts(trainer, prompts, texts, mask, prompt_mask):
     logits, _ = trainer.model.score(prompts, texts, prompt_mask)
     ref_logits, _ = trainer.reference.score(prompts, texts, prompt_mask)
     kl = kl_exact(tf.stop_gradient(ref_logits), logits)
-    return _pairs(tf.reduce_sum(kl * mask, axis=1))
+    return _pairs(tf.reduce_sum(under(mask, kl), axis=1))
 
 
 def _pairs(rows):
@@ -77,7 +75,5 @@ def _pairs(rows):
 def _lead(chosen, rejected):
     """How often and by how much the chosen one has the higher score."""
     lead = chosen - rejected
-    return {
-        "accuracy": tf.reduce_mean(tf.cast(lead > 0, lead.dtype)),
-        "margin": tf.reduce_mean(lead),
-    }
+    share = tf.reduce_mean(tf.cast(lead > 0, lead.dtype))
+    return {"accuracy": share, "margin": tf.reduce_mean(lead)}

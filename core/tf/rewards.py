@@ -7,7 +7,6 @@ T completion length.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ import tensorflow as tf
 
 from core import checks
 from core.rewards import terminal
+from core.sampling import checked_texts
+from core.tf.layers import compiled, known, under
 from core.types import REWARD_LEVELS
 
 
@@ -30,12 +31,11 @@ def token_loglikelihood(model: Any, prompts, completions, mask, prompt_mask=None
         mask: (B, T), 1 up to and including the first EOS.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
     Returns: NumPy (B, T), log-likelihood of each token in nats, 0 where the mask is 0.
+    Raises: ValueError for what `core.sampling.checked_texts` refuses.
     """
-    arrays = [
-        None if a is None else tf.convert_to_tensor(a)
-        for a in (prompts, completions, mask, prompt_mask)
-    ]
-    return model.once(_evaluate)(*arrays)[0].numpy()
+    tensor = tf.convert_to_tensor
+    texts = checked_texts(tensor, model, prompts, completions, mask, prompt_mask)
+    return _evaluate(model, *texts)[0].numpy()
 
 
 def token_scores(model: Any, prompts, completions, mask, prompt_mask=None):
@@ -48,58 +48,54 @@ def token_scores(model: Any, prompts, completions, mask, prompt_mask=None):
         model: a policy of the same framework's `models`; the gradient flows into it.
         prompts: tensor (N, P) int.
         completions: tensor (B, T) int; row i answers prompt i // (B / N).
-        mask: tensor (B, T); tokens where it is 0 are not scored.
+        mask: tensor (B, T); at 0 nothing is scored, behind the last 1 nothing is read.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
     Returns: (B, T) float, 0 where the mask is 0.
     """
     # `score` reads the tokens before each column: one more, never read.
+    completions, _ = known(completions, mask)
     longer = tf.concat([completions, completions[:, -1:]], axis=1)
     _, values = model.score(prompts, longer, prompt_mask)  # (B, T + 1)
-    return tf.where(mask > 0, values[:, 1:], tf.zeros_like(values[:, 1:]))
+    return under(mask, values[:, 1:])
 
 
-def sequence_scores(
-    model: Any, prompts, completions, mask, level: str, prompt_mask=None
-):
+def sequence_scores(model, prompts, completions, mask, level: str, prompt_mask=None):
     """One score a text, of its tokens' scores.
 
     Args:
         model, prompts, completions, prompt_mask: as for `token_scores`.
         mask: tensor (B, T), 1 up to and including the first EOS.
-        level: "sequence": the score after the last token; "token": the sum
-            of the scores of all tokens.
+        level: "sequence": the score after the last token under the mask, 0 without
+            one; "token": the sum of the scores of all tokens.
     Returns: (B,) float; the gradient flows into the model.
     Raises: ValueError for another level.
     Source: the last token: Ouyang et al. 2022, arXiv:2203.02155.
     """
     checks.one_of(REWARD_LEVELS, level=level)
     scores = token_scores(model, prompts, completions, mask, prompt_mask)
-    if level == "token":
-        return tf.reduce_sum(scores, axis=1)
-    last = tf.math.count_nonzero(mask > 0, axis=1) - 1
-    return tf.gather(scores, last, batch_dims=1)
+    if level == "sequence":
+        scores = under(known(scores, mask)[1] == 1, scores)  # the last alone
+    return tf.reduce_sum(scores, axis=1)
 
 
 def learned_reward(model: Any, level: str) -> Callable:
     """A reward model as the reward of an environment.
 
-    The environment's `targets` are its prompts, none of them padded.
+    The environment's `targets` are its prompts, -1 on padding at the left.
 
     Args:
         model: as for `token_scores`; it is frozen here.
-        level: "sequence" pays the whole score on the last token, "token"
-            pays each token its own.
+        level: "sequence" pays all on the last token, "token" each token its own.
     Returns: f(completions (B, T), mask (B, T), targets (B, P)) -> (B, T)
         NumPy float, as `core.envs.BatchedEnvironment` asks for.
-    Raises: ValueError for another level.
+    Raises: ValueError for another level; the reward for what `checked_texts` refuses.
     """
     checks.one_of(REWARD_LEVELS, level=level)
 
-    scores_of = model.once(_scores)
-
     def reward(completions, mask, targets):
-        texts = map(tf.convert_to_tensor, (targets, completions, mask))
-        scores = scores_of(*texts).numpy()
+        tensor, seen = tf.convert_to_tensor, np.asarray(targets) >= 0
+        texts = checked_texts(tensor, model, targets, completions, mask, seen)
+        scores = _scores(model, *texts).numpy()
         if level == "token":
             return scores
         last = np.sum(mask, axis=1).astype(int) - 1
@@ -108,9 +104,11 @@ def learned_reward(model: Any, level: str) -> Callable:
     return reward
 
 
-def _evaluate(model: Any) -> Callable:
-    return tf.function(model.evaluate, autograph=False)
+@compiled
+def _evaluate(model: Any, *texts):
+    return model.evaluate(*texts)
 
 
-def _scores(model: Any) -> Callable:
-    return tf.function(partial(token_scores, model), autograph=False)
+@compiled
+def _scores(model: Any, *texts):
+    return token_scores(model, *texts)

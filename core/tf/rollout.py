@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from core import checks, sampling
-from core.sampling import check_distribution, check_noise, check_prompts
+from core.sampling import check_distribution, checked_noise, checked_prompts
+from core.tf.layers import compiled
 from core.tf.logprobs import sampling_logits
 
 _SMALLEST = 32  # a batch shrinks by halves to this; each size is compiled
@@ -35,11 +36,10 @@ def sample(
 ):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
-    argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so
-    the same noise gives the same tokens in both frameworks.  Each prompt is
-    read once for its group.  The batch shrinks while completions end; how soon a row
-    leaves it differs between the frameworks, and changes a result only where `seed`
-    draws the noise.
+    argmax(log π + noise) is a draw from π where the noise is Gumbel(0, 1), so the same
+    noise gives the same tokens in both frameworks.  Each prompt is read once for its
+    group.  The batch shrinks while completions end; how soon a row leaves it differs
+    between the frameworks, and changes a result only where `seed` draws the noise.
 
     Args:
         policy: a policy of the same framework's `models`.
@@ -52,28 +52,30 @@ def sample(
         top_k, top_p: what of it is kept, as in `logprobs.sampling_logits`.
         group_size: G ≥ 1, completions of each prompt, one after the other.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-        seed: int; the framework draws the noise itself, step by step, where
+        seed: int ≥ 0; the framework draws the noise itself, step by step, where
             (B, T, V) is too large or nothing is compared.  Without `noise`
             and `seed` the most probable token is taken.
     Returns: NumPy completions (B, T) int64, logprobs (B, T) nats under the
         sampled distribution, mask (B, T) up to and including the EOS.
-    Raises: ValueError for arguments outside these ranges.
+    Raises: ValueError for arguments outside these ranges, and, at the end, where a
+        logit of the policy is NaN.
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
-    check_prompts(policy, prompts, prompt_mask)
-    checks.at_least(1, max_length=max_length, group_size=group_size)
+    prompts, mask = checked_prompts(policy, prompts, prompt_mask)
+    checks.whole(1, max_length=max_length, group_size=group_size)
     checks.token_id(policy.vocab_size, eos_id=eos_id, pad_id=pad_id)
+    checks.finite(pad_id=pad_id)  # not None
     check_distribution(temperature, top_k, top_p)
+    numbers = max_length, group_size, eos_id, top_k, top_p  # NumPy's are tensors
+    max_length, group_size, eos_id, top_k, top_p = map(checks.plain, numbers)
     shape = len(prompts) * group_size, max_length
-    check_noise(noise, (*shape, policy.vocab_size), seed)
-    start, loop = policy.once(_compiled)
+    noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed)
     noise = None if noise is None else tf.constant(noise, policy.dtype)
-    mask = None if prompt_mask is None else tf.constant(prompt_mask)
-    first = None if seed is None else tf.constant(seed, tf.int32)
+    mask = None if mask is None else tf.constant(mask)
+    first = None if seed is None else tf.constant(np.int64(seed).astype(np.int32))
     heat = tf.constant(temperature, policy.dtype)
-    loop = partial(loop, settings=(eos_id, heat, top_k, top_p, first))
-    prompts = tf.constant(prompts, tf.int64)
-    begun = start(prompts, max_length, mask, group_size)
+    loop = partial(_loop, policy, (eos_id, heat, top_k, top_p, first))
+    begun = _start(policy, tf.constant(prompts), max_length, mask, group_size)
     texts, logprobs = _complete(policy, begun, loop, noise, shape)
     return sampling.finished(texts, logprobs, eos_id, pad_id)
 
@@ -108,31 +110,24 @@ def _complete(policy: Any, begun: tuple, loop: Callable, noise, shape: tuple) ->
         rows, done = rows[going], done[going]
 
 
-def _compiled(policy: Any) -> tuple:
-    """`start` and the loop of a policy, by XLA where it asks for that."""
-    return tuple(
-        tf.function(part, jit_compile=policy._compiled, autograph=False)
-        for part in (policy.start, partial(_loop, policy))
-    )
+@partial(compiled, xla=True)
+def _start(policy: Any, *arguments):
+    return policy.start(*arguments)
 
 
-def _loop(policy: Any, begun: tuple, t, length: int, done, noise, settings: tuple):
+@partial(compiled, xla=True)
+def _loop(policy: Any, settings: tuple, begun: tuple, t, length: int, done, noise):
     """The compiled loop of `sample`, until the batch should shrink."""
     logits, state = begun
     eos_id, temperature, top_k, top_p, seed = settings
     rows, dtype = logits.shape[0], logits.dtype
-    least = 0  # go on while more rows than this do
-    if policy._compiled and rows >= 2 * _SMALLEST:
-        least = rows // 2
-    kept = [
-        tf.TensorArray(kind, size=length, element_shape=(rows,))
-        for kind in (tf.int64, dtype)
-    ]
+    halves = policy._compiled and rows >= 2 * _SMALLEST
+    least = rows // 2 if halves else 0  # go on while more rows than this do
+    array = partial(tf.TensorArray, size=length, element_shape=(rows,))
+    kept = [array(tf.int64), array(dtype)]
 
     def draw(t, logits, kept):
-        scores = tf.nn.log_softmax(
-            sampling_logits(logits / temperature, 1.0, top_k, top_p)
-        )
+        scores = tf.nn.log_softmax(sampling_logits(logits, temperature, top_k, top_p))
         # Not noise[:, t]: to XLA its t is a constant, each t a new program.
         here = None if noise is None else tf.gather(noise, t, axis=1)
         tokens = _draw(scores, here, seed, t)
@@ -150,13 +145,12 @@ def _loop(policy: Any, begun: tuple, t, length: int, done, noise, settings: tupl
         logits, state = policy.step(tokens, state)
         return t + 1, logits, state, done, kept
 
-    t, logits, state, done, kept = tf.while_loop(
-        running, turn, (t, logits, state, done, kept)
-    )
+    start = t, logits, state, done, kept
+    t, logits, state, done, kept = tf.while_loop(running, turn, start)
     # The last token needs no step after it.  Where the loop has ended before,
     # this draw is drawn again, or stands behind an EOS.
     _, kept = draw(t, logits, kept)
-    return t, logits, state, done, *[array.stack() for array in kept]
+    return t, logits, state, done, *[a.stack() for a in kept]
 
 
 def _draw(scores, noise, seed, t):
@@ -166,9 +160,12 @@ def _draw(scores, noise, seed, t):
     if seed is None:
         return tf.argmax(scores, axis=-1)
     # The distribution function inverted: one random number a row, not V.
-    total = tf.cumsum(tf.exp(scores), axis=-1)
     share = 1 - tf.random.stateless_uniform(
         (scores.shape[0], 1), tf.stack([seed, t]), dtype=scores.dtype
     )  # in (0, 1]: a token of probability 0 is never reached
-    below = total < share * total[:, -1:]
-    return tf.reduce_sum(tf.cast(below, tf.int64), axis=-1)
+    probs = tf.exp(scores)
+    # A parallel sum may grow, by rounding, also where a probability is 0.
+    total = tf.where(probs > 0, tf.cumsum(probs, axis=-1), tf.zeros_like(probs))
+    reached = total >= share * tf.reduce_max(total, axis=-1, keepdims=True)
+    places = tf.range(scores.shape[1], dtype=tf.int64)
+    return tf.reduce_min(tf.where(reached, places, places[-1]), axis=-1)  # the first

@@ -4,6 +4,7 @@ on given targets; what no gradient passes through is in `core.trainers`."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,9 @@ import tensorflow as tf
 
 from core import checks
 from core.advantages import unwrapped
-from core.tf import checkpoints
+from core.tf import checkpoints, losses
+from core.tf.layers import compiled
 from core.tf.logprobs import kl_estimate
-from core.tf.losses import (
-    clipped_value_loss,
-    entropy_loss,
-    importance_weights,
-    token_cross_entropy,
-)
 from core.tf.objective import policy_loss
 from core.tf.rollout import rollout
 from core.trainers import policy_gradient, supervised
@@ -44,9 +40,9 @@ class _Adam:
         self.first = {v.path: tf.Variable(tf.zeros_like(v)) for v in variables}
         self.second = {v.path: tf.Variable(tf.zeros_like(v)) for v in variables}
         self.iterations = tf.Variable(tf.constant(0, tf.int64))
+        self.apply = tf.function(partial(_Adam._apply, self))
 
-    @tf.function
-    def apply(self, gradients, rate):
+    def _apply(self, gradients, rate):
         steps = tf.cast(self.iterations.assign_add(1), tf.float64)
         root = tf.sqrt(1 - 0.999**steps)
         rate = tf.cast(rate, tf.float64) / (1 - 0.9**steps)
@@ -65,16 +61,13 @@ def tensor_like(array, model: Any):
     return tf.cast(tensor, model.dtype) if exact else tensor
 
 
-def clipped_gradients(
-    loss_of: Callable, optimizers: dict, max_grad_norm: float
-) -> tuple:
+def clipped_gradients(loss_of: Callable, optimizers: dict, max_norm: float) -> tuple:
     """The gradient of a loss for each model, scaled down to a norm.
 
     Args:
-        loss_of: function without arguments; returns a scalar loss and a dict
-            of metrics.
+        loss_of: called without arguments, gives a scalar loss and a dict of metrics.
         optimizers: dict, name to Adam.
-        max_grad_norm: > 0, of each model's gradient.
+        max_norm: > 0, of each model's gradient.
     Returns: dict, name to list of gradients; dict, name to norm before it was
         scaled; "loss" and the metrics.
     """
@@ -92,22 +85,19 @@ def clipped_gradients(
             for g, v in zip(group, trained[name])
         ]
         norms[name] = tf.linalg.global_norm(group)
-        scale = tf.minimum(max_grad_norm / (norms[name] + 1e-6), 1)
+        scale = tf.minimum(max_norm / (norms[name] + 1e-6), 1)
         found[name] = [gradient * scale for gradient in group]
     return found, norms, {"loss": loss} | metrics
 
 
-def descend(
-    optimizers: dict, gradients: dict, rate: float, weight_decay: float = 0.0
-) -> None:
+def descend(optimizers: dict, gradients: dict, rate: float, weight_decay=0.0) -> None:
     """One Adam step of each model.
 
     Args:
         optimizers, gradients: dicts of the same names.
         rate: learning rate.
         weight_decay: ≥ 0; matrices shrink by rate × this before the step.
-    Source: weight decay outside the gradient: Loshchilov, Hutter 2019,
-        arXiv:1711.05101.
+    Source: decay outside the gradient: Loshchilov, Hutter 2019, arXiv:1711.05101.
     """
     for name, optimizer in optimizers.items():
         for weight in optimizer.variables:
@@ -128,10 +118,9 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         texts = map(self._tensor, (batch.prompts, batch.completions, batch.mask))
         return self._evaluate(*texts, self._padding(batch.prompt_mask)).numpy()
 
-    @tf.function
+    @compiled
     def _evaluate(self, *arrays):
-        temperature = self.config.temperature
-        return self.reference.evaluate(*arrays, temperature)[0]
+        return self.reference.evaluate(*arrays, self.config.temperature)[0]
 
     def _baseline(self, prompts):
         """b(X) of prompts, (B,) NumPy."""
@@ -139,15 +128,13 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
 
     def _values(self, batch: Rollout):
         """V(s_0) .. V(s_T) of a critic, (B, T + 1) NumPy."""
-        prompts = self._tensor(batch.prompts)
-        ids: list = [tf.concat([prompts, self._tensor(batch.completions)], 1)]
-        padding = self._padding(batch.prompt_mask)
-        if padding is not None:
-            ones = tf.ones_like(self._tensor(batch.mask))
-            ids.append(tf.concat([padding, ones], axis=1))
-        return self._read(*ids)[:, batch.prompts.shape[1] - 1 :].numpy()
+        texts, mask = [np.hstack([batch.prompts, batch.completions])], batch.prompt_mask
+        if not mask.all():
+            texts.append(np.hstack([mask, np.ones_like(batch.mask)]))
+        values = self._read(*map(self._tensor, texts))
+        return values[:, batch.prompts.shape[1] - 1 :].numpy()
 
-    @tf.function
+    @compiled
     def _read(self, *ids):
         return self.policy(*ids)[1]
 
@@ -170,7 +157,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         batch = {name: self._tensor(a) for name, a in arrays.items()}
         return self._compiled(batch, self._tensor(alpha), reused)
 
-    @tf.function(autograph=False)  # which cannot read `match`
+    @compiled
     def _compiled(self, batch: dict, alpha, reused: bool) -> tuple:
         models, norm = self.optimizers, self.config.max_grad_norm
         return clipped_gradients(lambda: self.loss(batch, alpha, reused), models, norm)
@@ -191,12 +178,12 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         )
         old, adv = batch["old"], batch["adv"]
         if reused:
-            ratio = importance_weights(logprobs, old, mask)
+            ratio = losses.importance_weights(logprobs, old, mask)
             metrics["ess"] = tf.reduce_mean(ratio) ** 2 / tf.reduce_mean(ratio**2)
             adv = adv * ratio
         limit, ref = self.env.max_length, batch.get("ref")
         loss, terms = policy_loss(algorithm, logprobs, old, adv, mask, limit, ref)
-        loss = loss + alpha * entropy_loss(entropies, mask)
+        loss = loss + alpha * losses.entropy_loss(entropies, mask)
         entropy = tf.reduce_sum(entropies * mask) / tf.reduce_sum(mask)
         metrics |= terms | {"loss": loss, "entropy": entropy}
         if "targets" not in batch:
@@ -204,9 +191,9 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         # One value a token, of the policy's own critic, or b(X), one a prompt.
         if "baseline" in self.models:
             values, mask = self.models["baseline"](prompts)[:, None], mask[:, :1]
-        record = unwrapped(algorithm.advantage)
-        predicted, targets = batch["predicted"], batch["targets"]
-        error = clipped_value_loss(values, predicted, targets, mask, record.value_clip)
+        record, before = unwrapped(algorithm.advantage), batch["predicted"]
+        targets, clip = batch["targets"], record.value_clip
+        error = losses.clipped_value_loss(values, before, targets, mask, clip)
         # The learned baseline shares no weight with the policy: in one sum,
         # each still gets only its own gradient.
         return loss + record.value_coef * error, metrics | {"value_loss": error}
@@ -225,16 +212,15 @@ class SupervisedTrainer(supervised.SupervisedTrainer):
         """The loss of a batch and further metrics."""
         outputs = self.model(*inputs)
         logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        return token_cross_entropy(logits, targets, mask), {}
+        return losses.token_cross_entropy(logits, targets, mask), {}
 
-    @tf.function
+    @compiled
     def _frozen(self, *batch):
         """The loss and its metrics, without a gradient."""
         return self._loss(*batch)
 
-    @tf.function
+    @compiled
     def _gradients(self, *batch) -> tuple:
         """Clipped gradients, their norms before, and metrics."""
-        return clipped_gradients(
-            lambda: self._loss(*batch), self.optimizers, self.config.max_grad_norm
-        )
+        norm = self.config.max_grad_norm
+        return clipped_gradients(lambda: self._loss(*batch), self.optimizers, norm)

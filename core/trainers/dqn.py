@@ -10,46 +10,34 @@ from core.checks import require
 from core.envs import BatchedEnvironment
 from core.returns import state_values, td_targets
 from core.settings import DQNConfig
-from core.trainers.loop import (
-    SamplingTrainer,
-    check_finite,
-    check_vocabulary,
-    means,
-    sampled,
-)
+from core.trainers import loop
 from core.types import Rollout
 
 
-class DQNTrainer(SamplingTrainer):
+class DQNTrainer(loop.SamplingTrainer):
     """Deep Q-learning on texts, hard or soft, as `config` says.
 
-    The logits of `policy` in a state are Q(s, ·).  One step samples a batch
-    of texts into the experience buffer and takes `config.updates` gradient
-    steps on texts drawn from there, towards
+    The logits of `policy` in a state are Q(s, ·).  One step samples a batch of texts
+    into the experience buffer and takes `config.updates` gradient steps on texts drawn
+    from there, towards
 
         r_t + γ V(s_{t+1}),  V from `returns.state_values` of the target.
 
-    With alpha = 0 the texts are ε-greedy and V is a maximum.  With alpha > 0
-    they are drawn from π = softmax(Q / alpha) and V is the soft maximum: the
-    values of the best policy for the return plus alpha times its entropy.
+    With alpha = 0 the texts are ε-greedy and V is a maximum.  With alpha > 0 they are
+    drawn from π = softmax(Q / alpha) and V is the soft maximum: the values of the best
+    policy for the return plus alpha times its entropy.
 
     Args:
         policy: a policy of the same framework's `models`.
-        target: another of the same sizes; its weights are replaced by those
-            of `policy`, now and after every `config.target_every` updates.
-        env: `core.envs.BatchedEnvironment`.
-        config: `core.settings.DQNConfig`.
-    Attributes:
-        history: list of dicts, one a step: "step", "return" (mean sum of
-            rewards of the sampled texts, exploration included), "length"
-            (tokens), "loss", "q" (mean of the largest value),
-            "grad_norm" (before clipping).
-        updates: how many gradient steps were taken.
-        batch: the last Rollout that was sampled, None before the first.
-        updating: that of the last update, drawn from the buffer.
-    Source: Mnih et al. 2015, Human-level control through deep reinforcement
-        learning, Nature 518; van Hasselt, Guez, Silver 2016,
-        arXiv:1509.06461; Haarnoja et al. 2017, arXiv:1702.08165.
+        target: another of the same sizes; its weights are replaced by those of
+            `policy`, now and after every `config.target_every` updates.
+    Attributes: those of `SamplingTrainer`, and
+        history: list of dicts, one a step: "step", "return" (mean sum of rewards of the
+            sampled texts, exploration included), "length" (tokens), "loss", "q" (mean
+            of the largest value), "grad_norm" (before clipping).
+    Source: Mnih et al. 2015, Human-level control through deep reinforcement learning,
+        Nature 518; van Hasselt, Guez, Silver 2016, arXiv:1509.06461; Haarnoja et al.
+        2017, arXiv:1702.08165.
     """
 
     _values: Any
@@ -57,7 +45,7 @@ class DQNTrainer(SamplingTrainer):
     def __init__(
         self, policy: Any, target: Any, env: BatchedEnvironment, config: DQNConfig
     ) -> None:
-        check_vocabulary(env, policy=policy, target=target)
+        loop.check_vocabulary(env, policy=policy, target=target)
         require(target is not policy, "target: expected another model than policy")
         self.policy, self.target = policy, target
         models = {"policy": policy, "target": target}
@@ -68,20 +56,14 @@ class DQNTrainer(SamplingTrainer):
         """One step: sample, keep, update.  Returns its metrics."""
         config = self.config
         rows = self.env.sample(config.batch_size, self.rng)
-        temperature, epsilon = (
-            config.alpha or 1.0,
-            config.exploration(len(self.history)),
-        )
-        self.batch = batch = self._rollout(
-            self.policy, self.env, rows, self.rng, temperature, epsilon=epsilon
-        )
+        heat, epsilon = config.alpha or 1.0, config.exploration(len(self.history))
+        drawn = self.policy, self.env, rows, self.rng, heat
+        self.batch = batch = self._rollout(*drawn, epsilon=epsilon)
         self.buffer.add(batch)
-        updates = [
-            self.update(self.buffer.sample(config.batch_size, self.rng))
-            for _ in range(config.updates)
-        ]
-        metrics = {"step": len(self.history) + 1} | sampled(batch)
-        metrics |= means(updates)
+        size, updates = config.batch_size, range(config.updates)
+        updates = [self.update(self.buffer.sample(size, self.rng)) for _ in updates]
+        metrics = {"step": len(self.history) + 1} | loop.sampled(batch)
+        metrics |= loop.means(updates)
         self.history.append(metrics)
         return metrics
 
@@ -89,12 +71,11 @@ class DQNTrainer(SamplingTrainer):
         """One gradient step on the texts of a Rollout; its metrics."""
         self.updating = batch
         step = len(self.history)
-        gradients, norms, metrics = self._gradients(
-            self._inputs(batch), batch.completions, self.targets(batch), batch.mask
-        )
+        rows = self._inputs(batch), batch.completions, self.targets(batch), batch.mask
+        gradients, norms, metrics = self._gradients(*rows)
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["grad_norm"] = float(norms["policy"])
-        check_finite(step + 1, metrics)
+        loop.check_finite(step + 1, metrics)
         self._descend(self.optimizers, gradients, self.config.rate(step))
         self.updates += 1
         if self.updates % self.config.target_every == 0:
@@ -104,14 +85,11 @@ class DQNTrainer(SamplingTrainer):
     def targets(self, batch: Rollout):
         """r_t + γ V(s_{t+1}) of a batch's tokens, (B, T)."""
         inputs, config = self._inputs(batch), self.config
-        chooser = None
-        if config.double:
-            chooser = self._values(self.policy, inputs)[:, 1:]
+        chooser = self._values(self.policy, inputs)[:, 1:] if config.double else None
         after = self._values(self.target, inputs)[:, 1:]
         values = state_values(after, config.alpha, chooser)
-        return td_targets(
-            batch.rewards, values, batch.mask, config.gamma, batch.terminated
-        )
+        rows = batch.rewards, values, batch.mask
+        return td_targets(*rows, config.gamma, batch.terminated)
 
     def _inputs(self, batch: Rollout):
         """Prompts and completions, (B, P + T)."""

@@ -1,6 +1,6 @@
-"""The loop that every trainer runs, whatever it optimises: take steps, show
-them, save them, resume.  No framework: models and optimizers are read and
-written by the functions of `core.pt.checkpoints` or `core.tf.checkpoints`.
+"""The loop that every trainer runs, whatever it optimises: take steps, show them, save
+them, resume.  No framework: models and optimizers are read and written by the functions
+of `core.pt.checkpoints` or `core.tf.checkpoints`.
 """
 
 from __future__ import annotations
@@ -40,30 +40,17 @@ class Trainer:
     _gradients: Any
 
     def __init__(self, config: Any, models: dict, optimizers: dict) -> None:
-        self.config, self.models = config, models
-        self.optimizers = optimizers
+        self.config, self.models, self.optimizers = config, models, optimizers
         self.history: list[dict] = []
 
-    def _loop(
-        self,
-        turns: Iterable,
-        total: int,
-        shown: str,
-        progress: bool,
-        path: str | Path | None,
-        every: int,
-    ) -> list[dict]:
-        """Take `_take(turn)` for each turn; see `train` of the subclasses.
+    def _loop(self, turns: Iterable, total: int, shown: str, progress, path, every):
+        """Take `_take(turn)` for each of the turns, at most `total`; see `train`.
 
-        Args:
-            turns: iterable, what each step is taken on.
-            total: how many there are at most.
-            shown: the metric beside the bar.
-        Returns: the history.
+        shown: the metric beside the bar.
         """
-        checks.at_least(1, every=every)
+        checks.whole(1, every=every)
         if path is not None:
-            weights.check_folder(path)  # now, not after the work
+            weights.check_file(path)  # now, not after the work
         with tqdm(total=total, disable=not progress) as bar:
             for turn in turns:
                 try:
@@ -74,51 +61,50 @@ class Trainer:
                     raise
                 bar.update()
                 bar.set_postfix_str(f"{shown} {metrics[shown]:.3f}")
-                if path and len(self.history) % every == 0:
+                if path is not None and len(self.history) % every == 0:
                     self.save(path)
-        if path:
+        if path is not None:
             self.save(path)
         return self.history
 
     def save(self, path: str | Path) -> None:
         """Write all that a resumed training needs, whole or not at all."""
         arrays, state = self._state()
-        weights.write(
-            path,
-            self._arrays() | arrays,
-            {**self._identity(), "history": self.history, **state},
-        )
+        state = {**self._identity(), "history": self.history, **state}
+        weights.write(path, self._arrays() | arrays, state)
 
     def load(self, path: str | Path) -> None:
         """Resume from `save`: the next step is the one that would follow.
 
-        Raises: FileNotFoundError; ValueError where the file is truncated, or
-            its weights, config or task are not this trainer's.  The trainer
-            is then as it was.
+        Raises: FileNotFoundError; ValueError where the file is truncated, or its
+            weights, their precision, config or task are not this trainer's; it names
+            the first that differs.  The trainer is then as it was.
         """
         arrays, kept = weights.read(path)
-        for name, value in self._identity().items():
-            checks.require(
-                kept.get(name) == value,
-                f"{name}: expected that of the checkpoint, {kept.get(name)}, "
-                f"got {value}",
-            )
-        own = {name: array.shape for name, array in self._arrays().items()}
-        extra = {name for name in arrays if name.startswith("buffer.")}
-        weights.check_names({n: a for n, a in arrays.items() if n not in extra}, own)
+        for name, own in self._identity().items():
+            found = kept[name] if isinstance(kept.get(name), dict) else {}
+            for key in own | found:
+                told = f"expected that of the checkpoint, {found.get(key)}"
+                same = own.get(key) == found.get(key)
+                checks.require(same, f"{name}.{key}: {told}, got {own.get(key)}")
+        shapes = {name: array.shape for name, array in self._arrays().items()}
+        mine = {n: a for n, a in arrays.items() if not n.startswith("buffer.")}
+        weights.check_names(mine, shapes)
         self._resume(arrays, kept)
         files, steps = self._checkpoints, self._updates(kept)
         for name, model in self.models.items():
             files.set_weights(model, under(f"{name}.weights.", arrays))
-            if name in self.optimizers:
-                files.set_moments(
-                    self.optimizers[name], model, under(f"{name}.adam.", arrays), steps
-                )
+            if (adam := self.optimizers.get(name)) is not None:
+                moments = under(f"{name}.adam.", arrays)
+                files.set_moments(adam, model, moments, steps)
         self.history = kept["history"]
 
     def _identity(self) -> dict:
         """What must be equal in a checkpoint that this training resumes."""
-        return {"config": self._settings()}
+        get = self._checkpoints.get_weights
+        found = {name: get(model).values() for name, model in self.models.items()}
+        dtypes = {n: sorted({str(a.dtype) for a in found[n]}) for n in found}
+        return {"config": self._settings(), "dtype": dtypes}
 
     def _take(self, turn: Any) -> dict:
         """One step; its metrics."""
@@ -160,11 +146,9 @@ class SamplingTrainer(Trainer):
     A framework's half sets `_rollout`, its function of that name.
 
     Args:
-        env: `core.envs.BatchedEnvironment`.
         config: settings with `steps`, `seed`, `buffer_batches`, `as_dict()`.
         models, optimizers: as for `Trainer`, of `env`'s vocabulary.
     Attributes:
-        history: list of dicts, one a step.
         updates: how many gradient steps were taken.
         batch: the last Rollout that was sampled, None before the first.
         updating: that of the last update, which may come from the buffer.
@@ -177,9 +161,8 @@ class SamplingTrainer(Trainer):
     ) -> None:
         super().__init__(config, models, optimizers)
         self.env, self.rng = env, np.random.default_rng(config.seed)
-        self.buffer: Any = None
-        if config.buffer_batches:
-            self.buffer = ExperienceBuffer(config.buffer_batches)
+        batches = config.buffer_batches
+        self.buffer: Any = ExperienceBuffer(batches) if batches else None
         self.updates, self.batch, self.updating = 0, None, None
 
     def step(self) -> dict:
@@ -204,6 +187,7 @@ class SamplingTrainer(Trainer):
             are those before it, the batch is in `updating` and, with a path, in the
             file "<path>.failed"; the last checkpoint stays.
         """
+        checks.integer(0, steps=steps)
         left = max(self.config.steps - len(self.history), 0)
         count = left if steps is None else steps
         return self._loop(range(count), count, "return", progress, path, every)
@@ -215,24 +199,28 @@ class SamplingTrainer(Trainer):
         return self.updating
 
     def _identity(self) -> dict:
-        env = self.env  # N, P, T, V
-        task = [*env.prompts.shape, env.max_length, env.vocab_size]
+        env, reward = self.env, self.env.token_reward
+        names = ("vocab_size", "max_length", "eos_id", "pad_id", "limit_ends")
+        task: dict = {name: getattr(env, name) for name in names}
+        for name in ("prompts", "targets", "prompt_mask"):
+            array: Any = getattr(env, name)
+            found = f"{np.shape(array)} {weights.digest({name: array})}"
+            task[name] = None if array is None else found
+        task["token_reward"] = getattr(reward, "__name__", type(reward).__name__)
         return super()._identity() | {"task": task}
 
     def _state(self) -> tuple[dict, dict]:
         arrays, batches = {}, self.buffer.rollouts if self.buffer else ()
-        for i, batch in enumerate(batches):
-            arrays |= prefixed(f"buffer.{i}.", dict(vars(batch)))
-        return arrays, {
-            "updates": self.updates,
-            "rng": self.rng.bit_generator.state,
-            "buffer": len(batches),
-        }
+        if batches:  # one after the other: a file's header has a limit
+            arrays = prefixed("buffer.", vars(Rollout.concatenate(batches)))
+        state = {"updates": self.updates, "rng": self.rng.bit_generator.state}
+        return arrays, state | {"buffer": [len(batch) for batch in batches]}
 
     def _resume(self, arrays: dict, kept: dict) -> None:
-        batches = [
-            Rollout(**under(f"buffer.{i}.", arrays)) for i in range(kept["buffer"])
-        ]
+        batches, sizes = [], np.array(kept["buffer"], dtype=int)
+        for last, size in zip(sizes.cumsum(), sizes):
+            rows = Rollout(**under("buffer.", arrays)).take(slice(last - size, last))
+            batches.append(rows)
         self.updates = kept["updates"]
         self.rng.bit_generator.state = kept["rng"]
         if self.buffer is not None:
@@ -246,44 +234,33 @@ class SamplingTrainer(Trainer):
 def check_vocabulary(env: BatchedEnvironment, **models: Any) -> None:
     """ValueError unless each model has the environment's tokens."""
     for name, model in models.items():
-        checks.require(
-            model is None or model.vocab_size == env.vocab_size,
-            f"{name}: expected the environment's {env.vocab_size} tokens, "
-            f"got {getattr(model, 'vocab_size', None)}",
-        )
+        found = env.vocab_size if model is None else model.vocab_size
+        wanted = f"{name}: expected the environment's {env.vocab_size} tokens"
+        checks.require(found == env.vocab_size, f"{wanted}, got {found}")
 
 
 def check_finite(step: int, metrics: dict) -> None:
     """FloatingPointError unless loss and gradients are finite numbers."""
     if not all(map(math.isfinite, metrics.values())):
-        raise FloatingPointError(
-            f"step {step}: expected a finite loss and gradient, got {metrics}"
-        )
+        wanted = f"step {step}: expected a finite loss and gradient"
+        raise FloatingPointError(f"{wanted}, got {metrics}")
 
 
 def sampled(batch: Rollout) -> dict:
     """Mean return and length of a Rollout, for a step's metrics."""
-    return {
-        "return": float(batch.rewards.sum(axis=1).mean()),
-        "length": float(batch.mask.sum(axis=1).mean()),
-    }
+    returns, lengths = batch.rewards.sum(axis=1), batch.mask.sum(axis=1)
+    return {"return": float(returns.mean()), "length": float(lengths.mean())}
 
 
 def means(updates: list[dict]) -> dict:
     """The mean of each metric over dicts of the same names."""
-    return {
-        name: np.mean([update[name] for update in updates]).item()
-        for name in updates[0]
-    }
+    return {name: np.mean([u[name] for u in updates]).item() for name in updates[0]}
 
 
-def keep_failed(
-    path: str | Path | None, step: int, batch: Any, error: Exception
-) -> None:
+def keep_failed(path: Any, step: int, batch: Any, error: Exception) -> None:
     """Write the batch of a step that failed to "<path>.failed", and say so.
 
-    It is a safetensors file; `safetensors.numpy.load_file` reads what is not
-    finite in it, too.
+    `safetensors.numpy.load_file` reads what is not finite in it, too.
 
     Args:
         path: of the training's checkpoints; None writes nothing.
@@ -293,13 +270,14 @@ def keep_failed(
     """
     if path is not None and batch is not None:
         failed = Path(f"{path}.failed")
-        arrays = vars(batch) if is_dataclass(batch) else flattened(batch)
-        weights.write(failed, arrays, {"step": step, "error": str(error)})
+        weights.write(failed, flattened(batch), {"step": step, "error": str(error)})
         error.add_note(f"the batch is kept in {failed}")
 
 
 def flattened(batch: Any, name: str = "batch") -> dict:
-    """The arrays of nested tuples by name: batch.0, batch.1.0, ..."""
+    """The arrays of a record, or of nested tuples by name: batch.0, batch.1.0, ..."""
+    if is_dataclass(batch):
+        return dict(vars(batch))
     if not isinstance(batch, (tuple, list)):
         return {} if batch is None else {name: np.asarray(batch)}
     parts = [flattened(b, f"{name}.{i}") for i, b in enumerate(batch)]
@@ -313,8 +291,5 @@ def prefixed(prefix: str, arrays: dict) -> dict:
 
 def under(prefix: str, arrays: dict) -> dict:
     """What `prefixed` put under a prefix, without it."""
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
+    found = {name: array for name, array in arrays.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): array for name, array in found.items()}

@@ -1,5 +1,5 @@
-"""The policy-gradient trainer without its gradients: which texts a step
-samples, what their advantages are, and which rows each update reads.
+"""The policy-gradient trainer without its gradients: which texts a step samples, what
+their advantages are, and which rows each update reads.
 """
 
 from __future__ import annotations
@@ -15,34 +15,25 @@ from core.checks import require
 from core.envs import BatchedEnvironment
 from core.returns import discounted_returns, informative_groups
 from core.settings import PolicyGradientConfig
-from core.trainers.loop import (
-    SamplingTrainer,
-    check_finite,
-    check_vocabulary,
-    means,
-    sampled,
-)
+from core.trainers import loop
 from core.types import Rollout
 
 
-class PolicyGradientTrainer(SamplingTrainer):
+class PolicyGradientTrainer(loop.SamplingTrainer):
     """REINFORCE and its relatives, as `config.algorithm` says.
 
     One step samples a batch, computes its advantages once and takes gradient steps on
     it: one, or with a ratio `config.epochs` times `config.minibatches`.  With
-    `config.resample`, groups whose returns are equal are drawn again first.
-
-    With `config.reuse`, further steps on batches from the experience buffer
-    follow.  There `importance_weights` weigh the policy gradient; the entropy
-    and value terms are taken at the old samples as they are.
+    `config.resample`, groups whose returns are equal are drawn again first.  With
+    `config.reuse`, further steps on batches from the experience buffer follow.  There
+    `importance_weights` weigh the policy gradient; the entropy and value terms are
+    taken at the old samples as they are.
 
     Args:
         policy: a policy of the same framework's `models`.
-        env: `core.envs.BatchedEnvironment`.
-        config: `core.settings.PolicyGradientConfig`.
         baseline_network: b(X), for the advantage `Learned`.
         reference: the frozen policy π_ref, for a pull; a checkpoint does not hold it.
-    Attributes:
+    Attributes: those of `SamplingTrainer`, and
         history: list of dicts, one a step: "step", "return" (mean sum of rewards
             without KL), "length" (tokens), "entropy" (nats/token), "loss" (policy, KL
             and entropy terms), "grad_norm" (before clipping), with a reference "kl"
@@ -51,9 +42,6 @@ class PolicyGradientTrainer(SamplingTrainer):
             groups "informative", the share whose returns differ (before others take
             their place), and with reuse "ess", the effective share of a reused batch,
             (Σw)² / (B Σw²).  Of several gradient steps the mean.
-        updates: how many gradient steps were taken.
-        batch: the last Rollout of new texts, None before the first.
-        updating: that of the last update, which may come from the buffer.
     """
 
     reference_logprobs: Any
@@ -70,16 +58,12 @@ class PolicyGradientTrainer(SamplingTrainer):
         reference: Any = None,
     ) -> None:
         advantage, pull = config.algorithm.advantage, config.algorithm.pull
-        require(
-            (advantage.predicts == "baseline") == (baseline_network is not None),
-            "baseline_network: expected with the advantage Learned and only with "
-            f"it, got {advantage}",
-        )
-        require(
-            (pull is None) == (reference is None),
-            f"reference: expected with a pull and only with it, got {pull}",
-        )
-        check_vocabulary(env, policy=policy, reference=reference)
+        learned = (advantage.predicts == "baseline") == (baseline_network is not None)
+        wanted = "baseline_network: expected with, and only with, the advantage Learned"
+        require(learned, f"{wanted}, got {advantage}")
+        wanted = f"reference: expected with a pull and only with it, got {pull}"
+        require((pull is None) == (reference is None), wanted)
+        loop.check_vocabulary(env, policy=policy, reference=reference)
         require(reference is not policy, "reference: expected a copy, got the policy")
         self.policy, self.reference = policy, reference
         models = {"policy": policy}
@@ -92,7 +76,7 @@ class PolicyGradientTrainer(SamplingTrainer):
         """One step: sample, update, reuse.  Returns its metrics."""
         config = self.config
         self.batch = batch = self.draw()
-        metrics = {"step": len(self.history) + 1} | sampled(batch)
+        metrics = {"step": len(self.history) + 1} | loop.sampled(batch)
         if config.group_size > 1:
             metrics["informative"] = float(self.informative(batch).mean())
         for _ in range(config.resample):
@@ -114,11 +98,9 @@ class PolicyGradientTrainer(SamplingTrainer):
 
     def draw(self) -> Rollout:
         """A Rollout: completions of prompts drawn at random."""
-        config = self.config
-        rows = self.env.sample(config.batch_size // config.group_size, self.rng)
-        return self._rollout(
-            self.policy, self.env, rows, self.rng, config.temperature, config.group_size
-        )
+        heat, size = self.config.temperature, self.config.group_size
+        rows = self.env.sample(self.config.batch_size // size, self.rng)
+        return self._rollout(self.policy, self.env, rows, self.rng, heat, size)
 
     def informative(self, batch: Rollout):
         """Which rows belong to a group whose returns differ, (B,) bool."""
@@ -140,9 +122,9 @@ class PolicyGradientTrainer(SamplingTrainer):
         Args:
             batch: Rollout.
             reused: an older policy sampled the rows: weigh their policy gradient.
-        Raises: ValueError for `reused` with a ratio, which is such a weight
-            already; FloatingPointError at a loss or gradient that is not
-            finite (the weights are then as they were).
+        Raises: ValueError for `reused` with a ratio, which is such a weight already;
+            FloatingPointError at a loss or gradient that is not finite (the weights are
+            then as they were).
         """
         surrogate = self.config.algorithm.surrogate
         fits = not reused or not isinstance(surrogate, Ratio)
@@ -152,7 +134,7 @@ class PolicyGradientTrainer(SamplingTrainer):
         for rows in self._minibatches(len(batch)):
             part = {name: array[rows] for name, array in arrays.items()}
             updates.append(self._update(part, reused))
-        return means(updates)
+        return loop.means(updates)
 
     def _update(self, arrays: dict, reused: bool) -> dict:
         """One gradient step; its metrics."""
@@ -160,7 +142,7 @@ class PolicyGradientTrainer(SamplingTrainer):
         gradients, norms, metrics = self._gradients(arrays, reused)
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["grad_norm"] = float(norms["policy"])
-        check_finite(step + 1, metrics | norms)
+        loop.check_finite(step + 1, metrics | norms)
         self._descend(self.optimizers, gradients, self.config.rate(step))
         self.updates += 1
         return metrics
@@ -195,6 +177,8 @@ class PolicyGradientTrainer(SamplingTrainer):
         """What the advantage asks for (`predicts`), NumPy; or None."""
         match self.config.algorithm.advantage.predicts:
             case "baseline":
+                wanted = "prompt_mask: expected no padding, which b(X) would read"
+                require(batch.prompt_mask.all(), wanted)
                 return self._baseline(batch.prompts)
             case "values":
                 return self._values(batch)

@@ -1,6 +1,5 @@
-"""The trainers on judgements of texts without their gradients: reward models
-from preferences or from labels of single steps, and policies from preferences
-alone (DPO).
+"""The trainers on judgements of texts without their gradients: reward models from
+preferences or from labels of single steps, and policies from preferences alone (DPO).
 
 B pairs or completions, P prompt length, T completion length.
 """
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core import checks
-from core.sampling import check_prompt_mask
+from core.sampling import checked_texts
 from core.settings import SupervisedConfig
 from core.trainers.supervised import SupervisedTrainer
 from core.types import REWARD_LEVELS, Preferences
@@ -22,12 +21,7 @@ DPO_LOSSES = ("dpo", "ipo", "tdpo")
 
 
 class PreferenceTrainer(SupervisedTrainer):
-    """What the trainers on pairs share; a subclass says what the loss is.
-
-    Args:
-        model: of the same framework's `models`.
-        config: `core.settings.SupervisedConfig`.
-    """
+    """What the trainers on pairs share; a subclass says what the loss is."""
 
     def step(self, pairs: Preferences) -> dict:
         """One step on a batch; returns its metrics.
@@ -35,38 +29,30 @@ class PreferenceTrainer(SupervisedTrainer):
         Args:
             pairs: `core.types.Preferences`; `train` takes an iterable of them.
         Raises: ValueError for ids outside the vocabulary, or no pair;
-            FloatingPointError where a gradient is not finite (the weights
-            are then as they were).
+            FloatingPointError as `SupervisedTrainer.step`.
         """
         return self._step(*self._batch(pairs))
 
     def evaluate(self, pairs: Preferences) -> dict:
-        """The metrics of pairs that are not trained on, as a dict.
-
-        Raises: ValueError as `step`.
-        """
+        """The metrics of pairs that are not trained on; ValueError as `step`."""
         loss, metrics = self._frozen(*self._batch(pairs))
-        metrics = {"loss": loss} | metrics
-        return {name: float(value) for name, value in metrics.items()}
+        return {n: float(value) for n, value in ({"loss": loss} | metrics).items()}
 
     def _take(self, turn: Any) -> dict:
         return self.step(turn)
 
-    def _batch(self, pairs: Preferences) -> tuple:
+    def _batch(self, pairs: Preferences) -> list:
         """Tensors: prompts (B, P), texts and mask (2B, T), prompt mask.
 
         The chosen and the rejected text are a group of two of their prompt.
         """
-        checks.require(
-            isinstance(pairs, Preferences) and len(pairs),
-            "pairs: expected Preferences of at least one pair, "
-            f"got {type(pairs).__name__}",
-        )
+        found = f"got {type(pairs).__name__}"
+        wanted = f"pairs: expected Preferences of at least one pair, {found}"
+        checks.require(isinstance(pairs, Preferences) and len(pairs), wanted)
         mask = _interleaved(pairs.chosen_mask, pairs.rejected_mask)
         texts = _interleaved(pairs.chosen, pairs.rejected)
-        return _tensors(
-            self, pairs.prompts, np.where(mask > 0, texts, 0), mask, pairs.prompt_mask
-        )
+        rest = texts, mask, pairs.prompt_mask
+        return checked_texts(self._tensor, self.model, pairs.prompts, *rest)
 
 
 class RewardModelTrainer(PreferenceTrainer):
@@ -74,7 +60,6 @@ class RewardModelTrainer(PreferenceTrainer):
 
     Args:
         model: a policy, whose value head is the reward; its logits are left alone.
-        config: `core.settings.SupervisedConfig`.
         level: one of `core.types.REWARD_LEVELS`, as for `sequence_scores`.
     Attributes:
         history: list of dicts, one a step: "step", "loss" (nats/pair), "accuracy"
@@ -84,9 +69,7 @@ class RewardModelTrainer(PreferenceTrainer):
         arXiv:2203.02155.
     """
 
-    def __init__(
-        self, model: Any, config: SupervisedConfig, level: str = "sequence"
-    ) -> None:
+    def __init__(self, model: Any, config: SupervisedConfig, level="sequence") -> None:
         checks.one_of(REWARD_LEVELS, level=level)
         super().__init__(model, config)
         self.level = level
@@ -101,13 +84,12 @@ class ProcessRewardTrainer(SupervisedTrainer):
     `train` and `evaluate` take an iterable of tuples as for `step`.
 
     Args:
-        model: a policy, whose value head is the logit of "right"; its own
-            logits are left alone.
-        config: `core.settings.SupervisedConfig`.
+        model: a policy, whose value head is the logit of "right"; its own logits are
+            left alone.
     Attributes:
-        history: list of dicts, one a step: "step", "loss" (nats/label),
-            "accuracy" (share of labels on whose side of 1/2 σ(score) lies),
-            "grad_norm" (before clipping), "rate".
+        history: list of dicts, one a step: "step", "loss" (nats/label), "accuracy"
+            (share of labels on whose side of 1/2 σ(score) lies), "grad_norm" (before
+            clipping), "rate".
     Source: Lightman et al. 2023, arXiv:2305.20050.
     """
 
@@ -117,39 +99,35 @@ class ProcessRewardTrainer(SupervisedTrainer):
         Args:
             prompts: (N, P) int.
             completions: (B, T) int; row i answers prompt i // (B / N).
-            mask: (B, T), 1 where a label counts: on every token, or on the
-                last of each step.
+            mask: (B, T), 1 where a label counts: on every token, or a step's last.
             labels: (B, T) in [0, 1]; anything where the mask is 0.
             prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-        Raises: ValueError where shapes differ, an id or a label is outside
-            its range, or nothing counts; FloatingPointError where a gradient
-            is not finite (the weights are then as they were).
+        Raises: ValueError where shapes differ, an id or a label is outside its range,
+            or nothing counts; FloatingPointError as `SupervisedTrainer.step`.
         """
         return self._step(*self._batch(prompts, completions, mask, labels, prompt_mask))
 
     def _batch(self, prompts, completions, mask, labels, prompt_mask=None):
-        mask, shape = np.asarray(mask, dtype=np.float64), np.shape(completions)
-        checks.shape(shape, "completions", mask=mask, labels=labels)
-        labels = np.where(mask > 0, labels, 0.0)
-        counts = np.isin(mask, (0, 1)).all() and mask.any()
-        checks.require(counts, "mask: expected zeros and ones, at least one 1")
+        texts = prompts, completions, mask, prompt_mask
+        texts = checked_texts(self._tensor, self.model, *texts)
+        checks.shape(np.shape(completions), "completions", labels=labels)
+        checks.require(np.any(mask), "mask: expected zeros and ones, at least one 1")
+        labels = np.where(np.asarray(mask) > 0, checks.floats("labels", labels), 0.0)
         within = ((labels >= 0) & (labels <= 1)).all()
         checks.require(within, "labels: expected numbers in [0, 1]")
-        texts = _tensors(self, prompts, completions, mask, prompt_mask)
         return *texts, self._tensor(labels)
 
 
 class DPOTrainer(PreferenceTrainer):
     """Direct preference optimisation: no reward model, no sampling.
 
-    The policy's own `implicit_rewards` against the frozen reference take the
-    place of the reward model's scores.
+    The policy's own `implicit_rewards` against the frozen reference take the place of
+    the reward model's scores.
 
     Args:
         policy: a policy of the same framework's `models`.
         reference: π_ref, another of the same vocabulary, often a copy of the policy
             before training; it is frozen, and a checkpoint does not hold it.
-        config: `core.settings.SupervisedConfig`.
         beta: > 0, reward per nat; with "ipo" per nat.
         loss: "dpo", "ipo" or "tdpo", of `preferences`.
         label_smoothing: of "dpo" alone.
@@ -174,30 +152,25 @@ class DPOTrainer(PreferenceTrainer):
         alpha: float = 0.0,
     ) -> None:
         _check_settings(beta, loss, label_smoothing, alpha)
-        checks.require(
-            reference is not policy, "reference: expected a copy, got the policy"
-        )
-        checks.require(
-            reference.vocab_size == policy.vocab_size,
-            f"reference: expected the policy's {policy.vocab_size} tokens, "
-            f"got {reference.vocab_size}",
-        )
+        wanted = "reference: expected a copy, got the policy"
+        checks.require(reference is not policy, wanted)
+        wanted, found = policy.vocab_size, reference.vocab_size
+        wanted = f"reference: expected the policy's {wanted} tokens, got {found}"
+        checks.require(found == policy.vocab_size, wanted)
         super().__init__(policy, config)
         self.reference, self.beta, self.loss = reference, beta, loss
         self.label_smoothing, self.alpha = label_smoothing, alpha
 
     def _settings(self) -> dict:
         numbers = ("beta", "label_smoothing", "alpha")
-        return super()._settings() | {
-            "loss": self.loss,
-            **{name: float(getattr(self, name)) for name in numbers},
-        }
+        numbers = {name: float(getattr(self, name)) for name in numbers}
+        return super()._settings() | {"loss": self.loss, **numbers}
 
     def _objective(self, losses: Any, rows: tuple, drifts: Callable):
         """The loss of log-probabilities (B,), chosen, rejected and ref.
 
-        losses: the half's module of them; drifts: for "tdpo", () to the KL of
-        chosen and rejected texts.
+        losses: the half's module of them; drifts: for "tdpo", () to the KL of chosen
+        and rejected texts.
         """
         if self.loss == "dpo":
             return losses.dpo_loss(*rows, self.beta, self.label_smoothing)
@@ -210,35 +183,15 @@ def _check_settings(beta: float, loss: str, smoothing: float, alpha: float) -> N
     """ValueError unless the loss exists and reads what is set."""
     checks.one_of(DPO_LOSSES, loss=loss)
     checks.positive(beta=beta)
-    checks.require(
-        0 <= smoothing < 0.5 and (not smoothing or loss == "dpo"),
-        'label_smoothing: expected a number in [0, 0.5), 0 without "dpo", '
-        f"got {smoothing} with {loss!r}",
-    )
-    checks.require(
-        alpha >= 0 and (not alpha or loss == "tdpo"),
-        f'alpha: expected at least 0, 0 without "tdpo", got {alpha} with {loss!r}',
-    )
+    checks.finite(label_smoothing=smoothing, alpha=alpha)
+    checks.at_least(0, label_smoothing=smoothing, alpha=alpha)
+    holds = smoothing < 0.5 and (not smoothing or loss == "dpo")
+    wanted = 'label_smoothing: expected a number in [0, 0.5), 0 without "dpo"'
+    checks.require(holds, f"{wanted}, got {smoothing} with {loss!r}")
+    wanted = 'alpha: expected at least 0, 0 without "tdpo"'
+    checks.require(not alpha or loss == "tdpo", f"{wanted}, got {alpha} with {loss!r}")
 
 
 def _interleaved(chosen, rejected):
     """Row 2i is chosen, row 2i + 1 rejected: (2B, T) of twice (B, T)."""
     return np.stack([chosen, rejected], axis=1).reshape(-1, chosen.shape[1])
-
-
-def _tensors(trainer: SupervisedTrainer, prompts, completions, mask, prompt_mask):
-    """The arrays as tensors, the prompts' mask None where nothing is padded;
-    ValueError for ids outside the model's vocabulary."""
-    size = trainer.model.vocab_size
-    checks.ids("prompts", prompts, size)
-    checks.ids("completions", completions, size)
-    if prompt_mask is not None:
-        check_prompt_mask(prompt_mask, np.shape(prompts))
-        prompt_mask = np.asarray(prompt_mask, dtype=np.float64)
-        prompt_mask = None if prompt_mask.all() else trainer._tensor(prompt_mask)
-    return (
-        trainer._tensor(np.asarray(prompts, dtype=np.int64)),
-        trainer._tensor(np.asarray(completions, dtype=np.int64)),
-        trainer._tensor(np.asarray(mask, dtype=np.float64)),
-        prompt_mask,
-    )

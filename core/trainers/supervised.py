@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core import checks
+from core.policies import TokenPolicy
 from core.settings import SupervisedConfig
-from core.trainers.loop import Trainer, check_finite
+from core.trainers.loop import Trainer, check_finite, flattened
+from core.weights import digest
 
 
 class SupervisedTrainer(Trainer):
     """Cross-entropy on given targets: next tokens, masked tokens, labels.
 
     Args:
-        model: of the same framework's `models`; its logits are trained, the
-            values of a policy are left alone.
-        config: `core.settings.SupervisedConfig`.
+        model: of the same framework's `models`; its logits are trained, the values of a
+            policy are left alone.
     Attributes:
-        history: list of dicts, one a step: "step", "loss" (nats/target),
-            "grad_norm" (before clipping), "rate".
+        history: list of dicts, one a step: "step", "loss" (nats/target), "grad_norm"
+            (before clipping), "rate".
     """
 
     _tensor: Any
     _frozen: Any
 
     def __init__(self, model: Any, config: SupervisedConfig) -> None:
+        wanted = f"config: expected a SupervisedConfig, got {type(config).__name__}"
+        checks.require(isinstance(config, SupervisedConfig), wanted)
         self.model, self.optimizer = model, self._adam(model)
         super().__init__(config, {"model": model}, {"model": self.optimizer})
+        # Batches that calls of `train` took, by the digest of their first: up to now,
+        # and before `load`; the first of the call that runs.
+        self._taken: dict[str, int] = {}
+        self._before: dict[str, int] = {}
+        self._first: str | None = None
 
     def train(
         self,
@@ -42,29 +50,47 @@ class SupervisedTrainer(Trainer):
     ) -> list[dict]:
         """Take a step on each batch, until `config.steps` are taken.
 
+        A call takes its batches from the first on.  One exception: the first call after
+        `load` whose batches begin as those of a call before `save` goes on behind what
+        that call, the last such one, had taken; it draws and drops these.  So a stopped
+        program, run again with `load`, takes the steps of one that was not stopped.
+
         Args:
             batches: iterable of what `step` takes; it may end before, or never.
             progress: show a bar.
             path: where to save every `every` steps and at the end.
         Returns: the history.
-        Raises: as `step`; with a path, the batch of a step that is not
-            finite is then in the file "<path>.failed".
+        Raises: as `step`; with a path, the batch of a step that is not finite is then
+            in the file "<path>.failed".
         """
         left = max(self.config.steps - len(self.history), 0)
-        return self._loop(islice(batches, left), left, "loss", progress, path, every)
+        turns = islice(self._untaken(batches), left)
+        try:
+            return self._loop(turns, left, "loss", progress, path, every)
+        finally:
+            self._first = None
+
+    def _untaken(self, batches: Iterable) -> Iterator:
+        """The batches without those that the same call took before `load`."""
+        with checks.about("batches", TypeError):
+            batches = iter(batches)
+        for batch in islice(batches, 1):
+            with checks.about("batches"):
+                self._first = digest(flattened(batch))
+            taken = self._taken[self._first] = self._before.pop(self._first, 0)
+            yield from islice(chain([batch], batches), taken, None)
 
     def step(self, inputs: tuple, targets, mask) -> dict:
         """One step on a batch; returns its metrics.
 
         Args:
-            inputs: tuple of what the model reads: ids (B, L), or ids and
-                attention_mask.
-            targets: (B, L) int, token ids or classes; (B,) for one class a
-                row.  Anything where the mask is 0.
+            inputs: tuple of what the model reads: ids (B, L), or ids and a mask.
+            targets: (B, L) int, token ids or classes; (B,) for one class a row.
+                Anything where the mask is 0.
             mask: of the same shape, 1 where the target counts.
-        Raises: ValueError where shapes differ, a target is no class of the
-            model, or nothing counts; FloatingPointError where a gradient is
-            not finite (the weights are then as they were).
+        Raises: ValueError where shapes differ, a target is no class of the model, or
+            nothing counts; FloatingPointError where a gradient is not finite (the
+            weights are then as they were).
         """
         return self._step(*self._batch(inputs, targets, mask))
 
@@ -78,6 +104,8 @@ class SupervisedTrainer(Trainer):
         self._descend(self.optimizers, gradients, rate, self.config.weight_decay)
         metrics = {"step": step + 1} | metrics | {"rate": rate}
         self.history.append(metrics)
+        if self._first is not None:
+            self._taken[self._first] += 1
         return metrics
 
     def evaluate(self, batches: Iterable) -> float:
@@ -87,11 +115,18 @@ class SupervisedTrainer(Trainer):
         """
         total = count = 0
         for batch in batches:
+            loss, _ = self._frozen(*self._batch(*batch))  # which checks them
             weight = float(np.sum(batch[2]))
-            loss, _ = self._frozen(*self._batch(*batch))
             total, count = total + weight * float(loss), count + weight
         checks.require(count, "batches: expected at least one")
         return total / count
+
+    def _state(self) -> tuple[dict, dict]:
+        return {}, {"taken": self._taken}
+
+    def _resume(self, arrays: dict, kept: dict) -> None:
+        self._taken = kept["taken"]
+        self._before = dict(self._taken)
 
     def _take(self, turn: Any) -> dict:
         """The step on one entry of `train`'s batches."""
@@ -105,22 +140,30 @@ class SupervisedTrainer(Trainer):
 
 
 def checked(model: Any, inputs: tuple | list, targets, mask) -> tuple:
-    """Targets, 0 where the mask is, and the mask; ValueError where they do
-    not fit each other or the model."""
-    checks.require(
-        isinstance(inputs, (tuple, list)),
-        f"inputs: expected a tuple of arrays, got {type(inputs).__name__}",
-    )
-    targets, mask = np.asarray(targets), np.asarray(mask, dtype=np.float64)
+    """Targets, 0 where the mask is, and the mask; ValueError where they do not fit."""
+    found = f"inputs: expected a tuple of arrays, got {type(inputs).__name__}"
+    checks.require(isinstance(inputs, (tuple, list)) and len(inputs), found)
+    limit = max(model.vocab_size, getattr(model, "prompt_vocab_size", 0))
+    rows = checks.ids("inputs", inputs[0], limit).shape
+    for x in inputs[1:]:
+        checks.shape(rows, "inputs[0]", inputs=rows if x is None else x)
+    with checks.about("targets"):
+        targets = np.asarray(targets)
+    mask = checks.floats("mask", mask)
+    config: Any = getattr(model, "config", None)
+    head = getattr(config, "head", None)
+    wanted = rows[:1] if head == "sequence" else rows
+    if not head and not isinstance(model, TokenPolicy):  # who knows what it predicts
+        wanted = rows[:1] + targets.shape[1:]
+    checks.shape(wanted, "inputs", targets=targets)
     checks.shape(targets.shape, "targets", mask=mask)
-    checks.require(mask.sum() > 0, "mask: expected at least one target that counts")
+    counts = np.isin(mask, (0, 1)).all() and mask.any()
+    checks.require(counts, "mask: expected zeros and ones, at least one 1")
+    found = f"targets: expected integers, got {targets.dtype}"
+    checks.require(targets.dtype.kind in "biu", found)
     targets = np.where(mask > 0, targets, 0).astype(np.int64)
-    size, config = model.vocab_size, getattr(model, "config", None)
-    if getattr(config, "head", "masked") != "masked":
-        size = model.config.num_labels
-    checks.require(
-        0 <= targets.min() and targets.max() < size,
-        f"targets: expected ids in [0, {size}) where the mask is 1, "
-        f"got {targets.min()} to {targets.max()}",
-    )
+    size = model.vocab_size if head in (None, "masked") else config.num_labels
+    least, most = targets.min(), targets.max()
+    wanted = f"targets: expected ids in [0, {size}) where the mask is 1"
+    checks.require(0 <= least and most < size, f"{wanted}, got {least} to {most}")
     return targets, mask

@@ -74,7 +74,7 @@ def test_prompts_and_answers_are_written_as_promised(split):
 
 
 def test_what_an_answer_earns():
-    wanted, _ = encoded(*["221"] * 5)  # 122
+    wanted = rewards.unpadded(encoded(*["221"] * 5)[0], eos_id=2)  # 122
     made, mask = encoded("221", "122", "22", "2210", "")
     exact = rewards.token_exact_match(made, mask, wanted)
     assert exact.sum(axis=1).tolist() == [1, 0, 0, 0, 0]
@@ -83,7 +83,7 @@ def test_what_an_answer_earns():
 
 
 def test_a_sum_without_its_eos_is_not_exact():
-    wanted, _ = encoded("221")
+    wanted = rewards.unpadded(encoded("221")[0], eos_id=2)
     made = np.array([[*wanted[0, :3], 3, 3]])  # 221, then zeros
     assert not rewards.token_exact_match(made, np.ones((1, 5)), wanted).any()
 

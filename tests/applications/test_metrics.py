@@ -6,6 +6,7 @@ from itertools import combinations
 
 import jiwer
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,16 +120,16 @@ def test_bad_pairs_are_named(name, completions, target, message):
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_bad_corpora_are_named(name):
-    with pytest.raises(ValueError, match="target: expected texts"):
+    with pytest.raises(ValueError, match="^targets: expected texts"):
         CORPUS[name](["a"], [""])
 
 
 def test_unknown_language_and_kind():
     with pytest.raises(ValueError, match=r"language: expected one of \('en'"):
         metrics.bleu(["a"], target=["a"], language="fr")
-    with pytest.raises(ValueError, match="part: expected 'fmeasure'"):
+    with pytest.raises(ValueError, match="part: expected one of .'fmeasure'"):
         metrics.rouge(["a"], target=["a"], part="f1")
-    with pytest.raises(ValueError, match="kind: expected 'rouge1'"):
+    with pytest.raises(ValueError, match="kind: expected one of .'rouge1'"):
         metrics.rouge(["a"], target=["a"], kind="rougeLsum")
 
 
@@ -137,6 +138,9 @@ def test_distinct_n():
     assert metrics.distinct_n(["a", ""], 2) == 0.0
     with pytest.raises(ValueError, match="n: expected at least 1"):
         metrics.distinct_n(["a"], 0)
+    for n in (1.5, np.nan, np.inf, None):
+        with pytest.raises(ValueError, match="^n: expected"):
+            metrics.distinct_n(["a"], n)
 
 
 @pytest.mark.parametrize("correct", range(6))
@@ -150,6 +154,102 @@ def test_pass_at_k_counts_sets(correct, k):
 def test_pass_at_k_bounds():
     with pytest.raises(ValueError, match="correct: expected a number in"):
         metrics.pass_at_k(4, 5, 1)
-    for k in (0, 5):
-        with pytest.raises(ValueError, match=r"k: expected a number in \[1"):
+    for k in (0, 5, 1.5, np.nan):
+        with pytest.raises(ValueError, match="^k: expected"):
             metrics.pass_at_k(4, 2, k)
+    for name, numbers in {
+        "samples": (0, 0, 1),
+        "samples: expected an integer": (4.5, 2, 1),
+        "correct": (4, -1, 1),
+        "correct: expected an integer": (4, 0.5, 1),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name}"):
+            metrics.pass_at_k(*numbers)
+
+
+# --- What is a text -------------------------------------------------------------
+
+TEXTS, TARGETS = ["a cat sat", "b"], ["a cat sat down", "b"]
+KINDS = {
+    "tuple": tuple,
+    "numpy": np.array,
+    "objects": lambda texts: np.array(texts, dtype=object),
+    "pandas": lambda texts: pd.Series(texts, index=[7, 3]),
+    "messages": lambda texts: [[{"role": "assistant", "content": t}] for t in texts],
+}
+NO_TEXTS = [None, "ab", [None, "a"], ["a", np.nan], [3, 4], {"a": 1, "b": 2}]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("metric", SINGLE)
+def test_columns_and_conversations_are_texts(metric, kind):
+    wanted = SINGLE[metric](TEXTS, target=TARGETS)
+    assert SINGLE[metric](kind(TEXTS), target=kind(TARGETS)) == wanted
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("metric", CORPUS)
+def test_corpora_may_be_columns(metric, kind):
+    wanted = CORPUS[metric](TEXTS, TARGETS)
+    assert CORPUS[metric](kind(TEXTS), kind(TARGETS)) == wanted
+    assert metrics.distinct_n(kind(TEXTS), 1) == 1.0
+
+
+@pytest.mark.parametrize("bad", NO_TEXTS)
+def test_what_is_no_text_is_refused(bad):
+    for function in SINGLE.values():
+        with pytest.raises(ValueError, match="^completions: expected a list of"):
+            function(bad, target=TARGETS)
+        with pytest.raises(ValueError, match="^target: expected a list of 2 texts"):
+            function(TEXTS, target=bad)
+    for function in CORPUS.values():
+        with pytest.raises(ValueError, match="^completions: expected a list of"):
+            function(bad, TARGETS)
+        with pytest.raises(ValueError, match="^targets: expected a list of 2 texts"):
+            function(TEXTS, bad)
+    with pytest.raises(ValueError, match="^texts: expected a list of texts"):
+        metrics.distinct_n(bad, 1)
+
+
+PERFECT = [
+    "The dog bit the man.",
+    "It was not unexpected.",
+    "The man bit him first, and then again.",
+    "今天天气很好",
+    "a",
+]
+
+
+@pytest.mark.parametrize("text", PERFECT)
+def test_no_perfect_text_has_more_than_1(text):
+    for name in ("bleu", "bleu zh", "chrf", "rouge", "token_f1"):
+        [score] = SINGLE[name]([text], target=[text])
+        assert 1 - 1e-9 < score <= 1
+    assert metrics.corpus_bleu([text] * 3, [text] * 3) <= 100
+    assert metrics.corpus_chrf([text] * 3, [text] * 3) <= 100
+
+
+@given(st.lists(st.sampled_from("the dog cat bit a man .".split()), min_size=1))
+def test_bleu_is_at_most_1(words):
+    text = " ".join(words)
+    assert metrics.bleu([text], target=[text])[0] <= 1
+    assert metrics.corpus_bleu([text], [text]) <= 100
+
+
+@pytest.mark.parametrize(
+    "made, target",
+    [
+        ("cafe", "cafe\u0301"),  # the accent as a mark of its own
+        ("cafe\u0301 noir", "cafe noir"),
+        ("हिन्दी माषा", "हिन्दी भाषा"),
+        ("यह हिन्दी है", "यह हिंदी है"),
+        ("नमस्ते दुनिया", "नमस्ते"),
+        ("می\u200cخواهم", "میخواهم"),  # a joiner within a word
+        ("בְּרֵאשִׁית", "בראשית"),
+        ("ที่นี่ ดี", "ที่นี้ ดี"),
+    ],
+)
+def test_marks_belong_to_their_letters(made, target):
+    wanted = jiwer.wer(target, made)
+    assert wanted > 0 and metrics.word_error_rate([made], target=[target]) == [wanted]
+    assert metrics.word_error_rate([target], target=[target]) == [0]

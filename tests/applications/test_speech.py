@@ -8,6 +8,7 @@ import pytest
 from applications import metrics, speech
 from applications import speech_pt as pt_speech
 from applications import speech_tf as tf_speech
+from core import rewards
 from core.envs import BatchedEnvironment
 from tests.both import BOTH
 
@@ -155,7 +156,7 @@ def rows(*texts):
 def test_errors_sum_to_the_word_error_rate():
     said = ["call two five", "dial two", "two call two two five", ""]
     ids, mask = rows(*said)
-    targets = rows(*["call two five"] * 4)[0]
+    targets = rewards.unpadded(rows(*["call two five"] * 4)[0], eos_id=2)
     paid = speech.token_word_errors(ids, mask, targets)
     wer = metrics.word_error_rate(said, target=["call two five"] * 4)
     np.testing.assert_allclose(-paid.sum(axis=1), wer)

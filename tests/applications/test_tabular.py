@@ -125,6 +125,10 @@ def test_the_same_seed_gives_the_same_table(method):
         (5, 1.5, 0.1, "alpha"),
         (5, 0.5, -0.1, "epsilon"),
         (5, 0.5, lambda episode: float("nan"), "epsilon"),
+        (2.5, 0.5, 0.1, "^episodes"),
+        (5, "0.5", 0.1, "^alpha"),
+        (5, [0.5], 0.1, "^alpha"),
+        (5, 0.5, None, "^epsilon"),
     ],
 )
 def test_bad_settings(method, episodes, alpha, epsilon, name):
@@ -157,3 +161,31 @@ def test_the_printed_rule_is_not_a_policy():
     # Only if 你好 comes next again does it forbid the wrong one.
     assert tabular.printed_rule(q, 0, next_action=0).tolist() == [1, 0]
     assert tabular.greedy(q)[:2].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("method", [tabular.q_learning, tabular.sarsa])
+def test_two_steps_by_hand(method):
+    """Rewards 2 and 4, γ = α = 1/2: the second text meets what the first learned.
+
+    Whatever the tokens are where all pay the same; ε = 0, so the second text takes
+    the first one's tokens, which are the only ones above 0.
+    """
+    mdp = TokenMDP.enumerate(2, 2, lambda text: 2.0 * len(text), gamma=0.5)
+    q, history = method(mdp, 2, 0.5, 0.0, np.random.default_rng(1))
+    assert history["returns"].tolist() == [2 + 0.5 * 4] * 2
+    # ½ · 2; then 1 + ½ (2 + ½ · 2 - 1).  ½ · 4; then 2 + ½ (4 - 2).
+    assert sorted(history["q"][0].max(axis=1)) == [0, 1, 2]
+    assert q.max(axis=1)[0] == 2 and q[1:].max() == 3
+    assert (q != 0).sum() == 2
+
+
+def test_a_setting_may_reach_its_bounds():
+    assert tabular.schedule("alpha", 1.0, 2).tolist() == [1, 1]
+    assert tabular.schedule("epsilon", lambda e: e / 2, 3).tolist() == [0, 0.5, 1]
+    assert tabular.schedule("alpha", 0.25, 1).tolist() == [0.25]
+    for name, interval in (("alpha", r"\(0, 1\]"), ("epsilon", r"\[0, 1\]")):
+        for bad in (-0.1, 1.1, np.nan, np.inf):
+            found = f" .* in {interval}" if np.isfinite(bad) else ""
+            for setting in (bad, lambda episode, bad=bad: (0.5, bad)[episode]):
+                with pytest.raises(ValueError, match=f"^{name}: expected{found}"):
+                    tabular.schedule(name, setting, 2)

@@ -14,6 +14,7 @@ import time
 import numpy as np
 import torch
 
+from core.load_order import torch_first
 from tests.benchmarks import models
 from tests.benchmarks.grpo_trl import train
 from tests.benchmarks.measure import ROUNDS, THREADS, entry, report
@@ -70,6 +71,7 @@ def load(framework):
     torch.set_num_threads(THREADS)
     name = "pt"
     if framework == "tensorflow":
+        torch_first()  # as core.tf does
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(THREADS)

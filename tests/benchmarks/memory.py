@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 
+from core.load_order import torch_first
 from tests.benchmarks import models
 from tests.benchmarks.measure import THREADS
 
@@ -29,6 +30,7 @@ def own(side):
     import numpy as np
 
     if side == "tensorflow":
+        torch_first()  # as core.tf does
         import tensorflow as tf
 
         from tests.benchmarks.grpo_tf import GRPO

@@ -130,7 +130,7 @@ and float64. Training in bfloat16 gives that up.
 
 def write(results):
     """Write the page and its figure."""
-    PAGE.write_text(render(results))
+    PAGE.write_text(render(results), encoding="utf-8")
     draw(results["entries"], FIGURE)
 
 

@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import torch
 
+from core.load_order import torch_first
 from tests.benchmarks import models
 from tests.benchmarks.measure import THREADS, alternate, entry, report
 
@@ -56,6 +57,7 @@ def main(framework):
 def ours(framework):
     """Our GPT, its sampler and its weights by name."""
     if framework == "tensorflow":
+        torch_first()  # as core.tf does
         import tensorflow as tf
 
         from core.tf.checkpoints import get_weights

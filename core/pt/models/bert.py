@@ -14,6 +14,7 @@ from core import checks
 from core.pt import attention
 from core.pt.attention import pack, unpack
 from core.pt.checkpoints import initialise
+from core.pt.layers import under
 from core.settings import BERTConfig
 
 _PROJECTIONS = "query", "key", "value"
@@ -22,13 +23,11 @@ _PROJECTIONS = "query", "key", "value"
 class BERT(nn.Module):
     """BERT, weights under Hugging Face's names, with one of three heads.
 
-    Padding is not seen, and there is no dropout: what is trained is what
-    is evaluated.
+    Padding is not seen.  Without dropout what is trained is what is evaluated.
 
     Args:
-        config: `core.settings.BERTConfig`; its head is "masked" (the token at
-            each position), "sequence" (a class of the whole) or "token" (a
-            class of each token).
+        config: `core.settings.BERTConfig`; its head is "masked" (the token at each
+            position), "sequence" (a class of the whole) or "token" (a class of each).
         seed: of the initial weights, the same in both frameworks.
         dtype: "float32" or "float64".
     Source: Devlin et al. 2019, arXiv:1810.04805.
@@ -42,6 +41,7 @@ class BERT(nn.Module):
         super().__init__()
         self.config, self.vocab_size = config, config.vocab_size
         width, positions = config.hidden_size, config.max_position_embeddings
+        blocks = [_encoder_block(config) for _ in range(config.num_hidden_layers)]
         body = {
             "embeddings": {
                 "word_embeddings": nn.Embedding(config.vocab_size, width),
@@ -49,11 +49,7 @@ class BERT(nn.Module):
                 "token_type_embeddings": nn.Embedding(config.type_vocab_size, width),
                 "LayerNorm": nn.LayerNorm(width, config.layer_norm_eps),
             },
-            "encoder": {
-                "layer": [
-                    _encoder_block(config) for _ in range(config.num_hidden_layers)
-                ]
-            },
+            "encoder": {"layer": blocks},
         }
         if config.head == "sequence":
             body["pooler"] = {"dense": nn.Linear(width, width)}
@@ -82,7 +78,7 @@ class BERT(nn.Module):
         Raises: ValueError where L exceeds the positions.
         """
         checks.positions(self.config.max_position_embeddings, ids.shape[1], "ids")
-        seen = index = None
+        ids, seen, index = under(attention_mask, ids), None, None
         if attention_mask is not None and bool((attention_mask == 0).any()):
             seen = attention_mask > 0
             index = seen.flatten().nonzero()[:, 0]
@@ -90,11 +86,8 @@ class BERT(nn.Module):
         if self.config.head == "sequence":
             features = unpack(features, index, ids.numel())
             return self._classify(features.view(*ids.shape, -1), seen)
-        if self.config.head == "masked":
-            logits = self._predict(features)
-        else:
-            logits = self.classifier(features)
-        return unpack(logits, index, ids.numel()).view(*ids.shape, -1)
+        head = self._predict if self.config.head == "masked" else self.classifier
+        return unpack(head(features), index, ids.numel()).view(*ids.shape, -1)
 
     def _read(self, ids, seen, index, types):
         """Features (M, D) of the M tokens `index` of ids (B, L)."""
@@ -104,11 +97,8 @@ class BERT(nn.Module):
         else:
             positions, seen = attention.position_ids(seen), seen[:, None, None]
         types = torch.zeros_like(ids) if types is None else types
-        x = (
-            here["word_embeddings"](ids)
-            + here["position_embeddings"](positions)
-            + here["token_type_embeddings"](types)
-        )  # (B, L, D)
+        x = here["word_embeddings"](ids) + here["position_embeddings"](positions)
+        x = x + here["token_type_embeddings"](types)  # (B, L, D)
         x = pack(here["LayerNorm"](x).flatten(0, 1), index)
         attend = partial(self._attend, seen, index, ids.shape)
         for block in self.bert["encoder"]["layer"]:
@@ -117,11 +107,9 @@ class BERT(nn.Module):
 
     def _attend(self, seen, index, shape, qkv):
         """Queries, keys, values (M, 3D) to what they mix (M, D)."""
-        qkv = unpack(qkv, index, shape[0] * shape[1])
-        queries, keys, values = attention.split_heads(
-            qkv.view(*shape, 3, -1), self.config.num_attention_heads
-        )
-        mixed = attention.attention(queries, keys, values, seen)
+        qkv = unpack(qkv, index, shape[0] * shape[1]).view(*shape, 3, -1)
+        heads = attention.split_heads(qkv, self.config.num_attention_heads)
+        mixed = attention.attention(*heads, seen=seen)
         return pack(attention.merge_heads(mixed), index)
 
     def _classify(self, features, seen):
@@ -164,11 +152,8 @@ def _encoder_block(config: BERTConfig) -> dict:
 
 
 def _dense_norm(inputs: int, config: BERTConfig) -> dict:
-    width = config.hidden_size
-    return {
-        "dense": nn.Linear(inputs, width),
-        "LayerNorm": nn.LayerNorm(width, config.layer_norm_eps),
-    }
+    norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+    return {"dense": nn.Linear(inputs, config.hidden_size), "LayerNorm": norm}
 
 
 def _encode(block: Any, x, attend: Callable):

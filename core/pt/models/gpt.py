@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from core import checks
+from core import checks, sampling
 from core.policies import TokenPolicy
 from core.pt import attention
 from core.pt.attention import Cache, pack, unpack
 from core.pt.checkpoints import initialise
-from core.pt.layers import Block
+from core.pt.layers import Block, known, under
 from core.pt.logprobs import token_scores
 from core.settings import GPTConfig
 
@@ -65,6 +65,7 @@ class GPT(TokenPolicy, nn.Module):
         """
         checks.positions(self.config.n_positions, ids.shape[1], "ids")
         positions, seen = torch.arange(ids.shape[1], device=ids.device), None
+        ids = under(attention_mask, ids)
         if attention_mask is not None:
             positions = attention.position_ids(attention_mask)
             seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
@@ -80,15 +81,16 @@ class GPT(TokenPolicy, nn.Module):
         return logits.view(*shape, -1), values.view(shape)
 
     def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
-        """As `evaluate`; where the mask is 0 nothing is computed, and all is 0."""
-        features, index = self._states(prompts, completions, mask, prompt_mask)
+        """As `evaluate`; behind the last 1 of the mask nothing is computed."""
+        completions, left = known(completions, mask)
+        features, index = self._states(prompts, completions, left, prompt_mask)
         values, n = self.value_head(features)[:, 0], completions.numel()
         tokens = pack(completions.reshape(-1), index)
-        scores = token_scores(
-            self._logits, features, tokens, n * self.vocab_size, *sampled
-        )
+        size = n * self.vocab_size
+        scores = token_scores(self._logits, features, tokens, size, *sampled)
         return tuple(
-            unpack(flat, index, n).view(completions.shape) for flat in (*scores, values)
+            under(mask, unpack(flat, index, n).view(completions.shape))
+            for flat in (*scores, values)
         )
 
     def start(self, prompts, max_length: int, prompt_mask=None, group_size: int = 1):
@@ -123,10 +125,7 @@ class GPT(TokenPolicy, nn.Module):
             tuple(x if x is None else x[prompts] for x in memory)
             for memory in state.prefix
         ]
-        own = [
-            tuple(x[prompts, :, members][:, :, None] for x in memory)
-            for memory in state.own
-        ]
+        own = [tuple(x[prompts, :, members][:, :, None] for x in m) for m in state.own]
         return Cache(prefix, own, state.positions[rows], state.used)
 
     def _logits(self, features):
@@ -135,21 +134,19 @@ class GPT(TokenPolicy, nn.Module):
     def _states(self, prompts, completions, mask, prompt_mask):
         """Features (M, D) in which the M tokens under the mask were chosen,
         and where these stand in B·T; None: everywhere."""
-        group_size = checks.group_size(prompts, completions)
+        group_size = sampling.group_size(self, prompts, completions, prompt_mask)
         batch, length = completions.shape
         checks.positions(self.config.n_positions, prompts.shape[1] + length - 1)
         last, prefix, lengths = self._prefix(prompts, prompt_mask)
         first = last.repeat_interleave(group_size, dim=0)  # (B, D)
         if length == 1:
             return first, None
-        lengths = lengths.repeat_interleave(group_size)
         steps = torch.arange(length - 1, device=lengths.device)
+        places = lengths.repeat_interleave(group_size)[:, None] + steps
         index = None
         if mask is not None and not bool((mask > 0).all()):
             index = (mask[:, 1:] > 0).flatten().nonzero()[:, 0]
-        rest, _ = self._read(
-            completions[:, :-1], lengths[:, None] + steps, index=index, prefix=prefix
-        )
+        rest, _ = self._read(completions[:, :-1], places, None, index, prefix)
         if index is None:
             rest = rest.view(batch, length - 1, -1)
             return torch.cat([first[:, None], rest], dim=1).flatten(0, 1), None
@@ -162,7 +159,8 @@ class GPT(TokenPolicy, nn.Module):
         what of them is seen, and the lengths (N,) without padding."""
         mask = torch.ones_like(prompts) if prompt_mask is None else prompt_mask
         seen = (mask > 0)[:, None, None]  # (N, 1, 1, P)
-        features, memory = self._read(prompts, attention.position_ids(mask), seen)
+        ids, positions = under(prompt_mask, prompts), attention.position_ids(mask)
+        features, memory = self._read(ids, positions, seen)
         last = features.view(*prompts.shape, -1)[:, -1]
         if prompt_mask is None:
             seen = None  # all, which is faster
@@ -184,10 +182,8 @@ class GPT(TokenPolicy, nn.Module):
 
     def _attend(self, prefix, seen, index, shape, memory: list, qkv):
         """Attention of a whole pass; `memory` gets the block's of a prompt."""
-        qkv = unpack(qkv, index, shape[0] * shape[1])
-        queries, keys, values = attention.split_heads(
-            qkv.view(*shape, 3, -1), self.config.n_head
-        )
+        qkv = unpack(qkv, index, shape[0] * shape[1]).view(*shape, 3, -1)
+        queries, keys, values = attention.split_heads(qkv, self.config.n_head)
         if prefix is None:  # a prompt, whose memory the completions read
             memory.append((keys, values))
         else:

@@ -1,6 +1,5 @@
-"""The recurrent policies of documents 000 and 003, and the network that learns
-a baseline b(X).  The letters of shapes are those of `core.pt.models`.
-"""
+"""The recurrent policies of documents 000 and 003, and the network of a baseline b(X);
+letters of shapes as in `core.pt.models`."""
 
 from __future__ import annotations
 
@@ -9,14 +8,32 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from core import checks
+from core import checks, sampling
 from core.policies import TokenPolicy
 from core.pt.checkpoints import initialise
-from core.pt.layers import lstm_layer
-from core.pt.logprobs import entropy, sampling_logits, token_logprobs
+from core.pt.layers import known, lstm_layer, under
+from core.pt.logprobs import token_scores
 
 
-class Policy(TokenPolicy, nn.Module):
+class _Recurrent(nn.Module):
+    """Embedding, LSTM and a value head; and a policy's head, where it is one."""
+
+    def __init__(
+        self, vocab_size: int, embedding_dim=32, hidden_dim=64, seed=0, dtype="float32"
+    ):
+        checks.network(dtype, vocab_size, embedding_dim, hidden_dim)
+        super().__init__()
+        self.vocab_size = vocab_size
+        self.embedding = nn.Embedding(int(vocab_size), int(embedding_dim))
+        self.lstm = lstm_layer(embedding_dim, hidden_dim)
+        if isinstance(self, TokenPolicy):
+            self.policy_head = nn.Linear(int(hidden_dim), int(vocab_size))
+        self.value_head = nn.Linear(int(hidden_dim), 1)
+        self.to(getattr(torch, dtype))
+        initialise(self, seed)
+
+
+class Policy(TokenPolicy, _Recurrent):
     """Embedding, LSTM and two linear heads; the subclasses' `features` differ.
 
     Args:
@@ -28,24 +45,6 @@ class Policy(TokenPolicy, nn.Module):
     """
 
     features: Callable  # (B, L) token ids to (B, L, H)
-
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_dim: int = 32,
-        hidden_dim: int = 64,
-        seed: int = 0,
-        dtype: str = "float32",
-    ):
-        checks.network(dtype, vocab_size, embedding_dim, hidden_dim)
-        super().__init__()
-        self.vocab_size = vocab_size
-        self.embedding = nn.Embedding(vocab_size, embedding_dim)
-        self.lstm = lstm_layer(embedding_dim, hidden_dim)
-        self.policy_head = nn.Linear(hidden_dim, vocab_size)
-        self.value_head = nn.Linear(hidden_dim, 1)
-        self.to(getattr(torch, dtype))
-        initialise(self, seed)
 
     def forward(self, ids):
         """Logits of the next token and value of the state, at each position.
@@ -59,7 +58,7 @@ class Policy(TokenPolicy, nn.Module):
 
     def score(self, prompts, completions, prompt_mask=None):
         """Logits (B, T, V) and values (B, T); ValueError for padded prompts."""
-        group_size = checks.group_size(prompts, completions)
+        group_size = sampling.group_size(self, prompts, completions, prompt_mask)
         prompts = _repeated(prompts, prompt_mask, group_size)
         ids = torch.cat([prompts, completions[:, :-1]], dim=1)  # (B, P+T-1)
         logits, values = self(ids)
@@ -67,9 +66,10 @@ class Policy(TokenPolicy, nn.Module):
         return logits[:, first:], values[:, first:]
 
     def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
-        logits, values = self.score(prompts, completions, prompt_mask)
-        logits = sampling_logits(logits, *sampled)
-        return token_logprobs(logits, completions), entropy(logits), values
+        ids, _ = known(completions, mask)
+        logits, values = self.score(prompts, ids, prompt_mask)
+        scores = token_scores(lambda logits: logits, logits, ids, 1, *sampled)
+        return tuple(under(mask, x) for x in (*scores, values))
 
 
 class LSTMPolicy(Policy):
@@ -144,29 +144,12 @@ class LSTMAttentionPolicy(Policy):
         return self.policy_head(mixed[:, 0])
 
 
-class BaselineNetwork(nn.Module):
+class BaselineNetwork(_Recurrent):
     """b(X): the return to expect for a prompt, learned beside the policy.
 
     Args: as for `Policy`.
     Source: document 001 §4.2; Williams 1992.
     """
-
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_dim: int = 32,
-        hidden_dim: int = 64,
-        seed: int = 0,
-        dtype: str = "float32",
-    ):
-        checks.network(dtype, vocab_size, embedding_dim, hidden_dim)
-        super().__init__()
-        self.vocab_size = vocab_size
-        self.embedding = nn.Embedding(vocab_size, embedding_dim)
-        self.lstm = lstm_layer(embedding_dim, hidden_dim)
-        self.value_head = nn.Linear(hidden_dim, 1)
-        self.to(getattr(torch, dtype))
-        initialise(self, seed)
 
     def forward(self, prompts):
         """Prompts (B, P) int to expected returns (B,)."""
@@ -184,16 +167,12 @@ def attend(queries, memory, seen):
     Returns: (B, Q, H) float.
     """
     scores = queries @ memory.transpose(1, 2) * memory.shape[2] ** -0.5
-    weights = scores.masked_fill(~seen, -1e9).softmax(dim=-1)  # (B, Q, L)
+    weights = scores.masked_fill(~seen, -torch.inf).softmax(dim=-1)  # (B, Q, L)
     return weights @ memory
 
 
 def _repeated(prompts, prompt_mask, group_size: int):
     """Each prompt `group_size` times; ValueError where one is padded."""
-    checks.require(
-        prompt_mask is None,
-        "prompt_mask: expected None, as a recurrent policy reads padding",
-    )
-    if group_size == 1:
-        return prompts
+    wanted = "prompt_mask: expected None, as a recurrent policy reads padding"
+    checks.require(prompt_mask is None, wanted)
     return prompts.repeat_interleave(group_size, dim=0)

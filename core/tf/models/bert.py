@@ -13,7 +13,7 @@ from core import checks
 from core.settings import BERTConfig
 from core.tf import attention
 from core.tf.checkpoints import initialise
-from core.tf.layers import Embedding, LayerNorm, Linear
+from core.tf.layers import Embedding, LayerNorm, Linear, under
 
 _PROJECTIONS = "query", "key", "value"
 
@@ -21,13 +21,11 @@ _PROJECTIONS = "query", "key", "value"
 class BERT(keras.Model):
     """BERT, weights under Hugging Face's names, with one of three heads.
 
-    Padding is not seen, and there is no dropout: what is trained is what
-    is evaluated.
+    Padding is not seen.  Without dropout what is trained is what is evaluated.
 
     Args:
-        config: `core.settings.BERTConfig`; its head is "masked" (the token at
-            each position), "sequence" (a class of the whole) or "token" (a
-            class of each token).
+        config: `core.settings.BERTConfig`; its head is "masked" (the token at each
+            position), "sequence" (a class of the whole) or "token" (a class of each).
         seed: of the initial weights, the same in both frameworks.
         dtype: "float32" or "float64".
     Source: Devlin et al. 2019, arXiv:1810.04805.
@@ -38,6 +36,9 @@ class BERT(keras.Model):
         super().__init__(dtype=dtype)
         self.config, self.vocab_size = config, config.vocab_size
         width, positions = config.hidden_size, config.max_position_embeddings
+        blocks = [
+            _encoder_block(config, dtype) for _ in range(config.num_hidden_layers)
+        ]
         self.bert = {
             "embeddings": {
                 "word_embeddings": Embedding(config.vocab_size, width, dtype),
@@ -47,21 +48,12 @@ class BERT(keras.Model):
                 ),
                 "LayerNorm": LayerNorm(width, config.layer_norm_eps, dtype),
             },
-            "encoder": {
-                "layer": [
-                    _encoder_block(config, dtype)
-                    for _ in range(config.num_hidden_layers)
-                ]
-            },
+            "encoder": {"layer": blocks},
         }
         if config.head == "masked":
             bias = self.add_weight(shape=(config.vocab_size,), name="bias")
-            self.cls = {
-                "predictions": {
-                    "transform": _dense_norm(width, config, dtype),
-                    "bias": bias,
-                }
-            }
+            head = {"transform": _dense_norm(width, config, dtype), "bias": bias}
+            self.cls = {"predictions": head}
         else:
             self.classifier = Linear(width, config.num_labels, dtype)
         if config.head == "sequence":
@@ -83,16 +75,15 @@ class BERT(keras.Model):
         Raises: ValueError where L exceeds the positions.
         """
         checks.positions(self.config.max_position_embeddings, ids.shape[1], "ids")
-        seen = None if attention_mask is None else attention_mask > 0
+        ids, seen = under(attention_mask, ids), None
+        if attention_mask is not None:
+            seen = tf.cast(attention_mask, tf.int32) > 0
         features = self._read(ids, seen, token_type_ids)  # (B L, D)
         if self.config.head == "sequence":
             features = tf.reshape(features, (*ids.shape, -1))
             return self._classify(features, seen)
-        if self.config.head == "masked":
-            logits = self._predict(features)
-        else:
-            logits = self.classifier(features)
-        return tf.reshape(logits, (*ids.shape, -1))
+        head = self._predict if self.config.head == "masked" else self.classifier
+        return tf.reshape(head(features), (*ids.shape, -1))
 
     def _read(self, ids, seen, types):
         """Features (B L, D) of ids (B, L)."""
@@ -103,11 +94,8 @@ class BERT(keras.Model):
             positions = attention.position_ids(tf.cast(seen, tf.int32))
             seen = seen[:, None, None]
         types = tf.zeros_like(ids) if types is None else types
-        x = (
-            here["word_embeddings"](ids)
-            + here["position_embeddings"](positions)
-            + here["token_type_embeddings"](types)
-        )  # (B, L, D)
+        x = here["word_embeddings"](ids) + here["position_embeddings"](positions)
+        x = x + here["token_type_embeddings"](types)  # (B, L, D)
         x = tf.reshape(here["LayerNorm"](x), (-1, self.config.hidden_size))
         attend = partial(self._attend, seen, ids.shape)
         for block in self.bert["encoder"]["layer"]:
@@ -117,10 +105,8 @@ class BERT(keras.Model):
     def _attend(self, seen, shape, qkv):
         """Queries, keys, values (B L, 3D) to what they mix (B L, D)."""
         qkv = tf.reshape(qkv, (*shape, 3, self.config.hidden_size))
-        queries, keys, values = attention.split_heads(
-            qkv, self.config.num_attention_heads
-        )
-        return attention.merge_heads(attention.attention(queries, keys, values, seen))
+        heads = attention.split_heads(qkv, self.config.num_attention_heads)
+        return attention.merge_heads(attention.attention(*heads, seen=seen))
 
     def _classify(self, features, seen):
         """Logits (B, C) from the first token of features (B, L, D)."""
@@ -154,11 +140,8 @@ def _encoder_block(config: BERTConfig, dtype: str) -> dict:
 
 
 def _dense_norm(inputs: int, config: BERTConfig, dtype: str) -> dict:
-    width = config.hidden_size
-    return {
-        "dense": Linear(inputs, width, dtype),
-        "LayerNorm": LayerNorm(width, config.layer_norm_eps, dtype),
-    }
+    norm = LayerNorm(config.hidden_size, config.layer_norm_eps, dtype)
+    return {"dense": Linear(inputs, config.hidden_size, dtype), "LayerNorm": norm}
 
 
 def _encode(block: Any, x, attend: Callable):

@@ -8,13 +8,13 @@ from functools import partial
 import keras
 import tensorflow as tf
 
-from core import checks
+from core import checks, sampling
 from core.policies import TokenPolicy
 from core.settings import GPTConfig
 from core.tf import attention
 from core.tf.attention import Cache, pack, unpack
 from core.tf.checkpoints import initialise
-from core.tf.layers import Block, Embedding, LayerNorm, Linear
+from core.tf.layers import Block, Embedding, LayerNorm, Linear, known, under
 from core.tf.logprobs import token_scores
 
 
@@ -62,9 +62,11 @@ class GPT(TokenPolicy, keras.Model):
         """
         checks.positions(self.config.n_positions, ids.shape[1], "ids")
         positions, seen = tf.range(ids.shape[1]), None
+        ids = under(attention_mask, ids)
         if attention_mask is not None:
-            positions = attention.position_ids(attention_mask)
-            seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
+            mask = tf.cast(attention_mask, tf.int32)
+            positions = attention.position_ids(mask)
+            seen = (mask > 0)[:, None, None]  # (B, 1, 1, L)
         features, _ = self._read(ids, positions, seen)
         logits, values = self._logits(features), self.value_head(features)
         return (tf.reshape(logits, (*ids.shape, -1)), tf.reshape(values, ids.shape))
@@ -77,15 +79,15 @@ class GPT(TokenPolicy, keras.Model):
         return tf.reshape(logits, (*shape, -1)), tf.reshape(values, shape)
 
     def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
-        """As `evaluate`; where the mask is 0 nothing is computed, and all is 0."""
-        features, index = self._states(prompts, completions, mask, prompt_mask)
+        """As `evaluate`; behind the last 1 of the mask nothing is computed."""
+        completions, left = known(completions, mask)
+        features, index = self._states(prompts, completions, left, prompt_mask)
         values, n = self.value_head(features)[:, 0], math.prod(completions.shape)
         tokens = pack(tf.reshape(completions, (-1,)), index)
-        scores = token_scores(
-            self._logits, features, tokens, n * self.vocab_size, *sampled
-        )
+        size = n * self.vocab_size
+        scores = token_scores(self._logits, features, tokens, size, *sampled)
         return tuple(
-            tf.reshape(unpack(flat, index, n), completions.shape)
+            under(mask, tf.reshape(unpack(flat, index, n), completions.shape))
             for flat in (*scores, values)
         )
 
@@ -134,36 +136,32 @@ class GPT(TokenPolicy, keras.Model):
     def _states(self, prompts, completions, mask, prompt_mask):
         """Features (M, D) in which the M tokens under the mask were chosen,
         and where these stand in B·T; None: everywhere."""
-        group_size = checks.group_size(prompts, completions)
+        group_size = sampling.group_size(self, prompts, completions, prompt_mask)
         batch, length = completions.shape
         checks.positions(self.config.n_positions, prompts.shape[1] + length - 1)
         last, prefix, lengths = self._prefix(prompts, prompt_mask)
         first = tf.repeat(last, group_size, axis=0)  # (B, D)
         if length == 1:
             return first, None
-        lengths = tf.repeat(lengths, group_size)
-        steps = tf.range(length - 1)
+        places = tf.repeat(lengths, group_size)[:, None] + tf.range(length - 1)
         index = None
         if mask is not None:
             index = tf.where(tf.reshape(mask[:, 1:] > 0, (-1,)))[:, 0]
-        rest, _ = self._read(
-            completions[:, :-1], lengths[:, None] + steps, index=index, prefix=prefix
-        )
+        rest, _ = self._read(completions[:, :-1], places, None, index, prefix)
         if index is None:
             rest = tf.reshape(rest, (batch, length - 1, -1))
             features = tf.concat([first[:, None], rest], axis=1)
             return tf.reshape(features, (batch * length, -1)), None
         rows = tf.range(batch, dtype=index.dtype)
         index = index + index // (length - 1) + 1  # in B·(T-1), now in B·T
-        return (
-            tf.concat([first, rest], axis=0),
-            tf.concat([rows * length, index], axis=0),
-        )
+        index = tf.concat([rows * length, index], axis=0)
+        return tf.concat([first, rest], axis=0), index
 
     def _prefix(self, prompts, prompt_mask):
         """The last token's features (N, D), each block's keys, values and
         what of them is seen, and the lengths (N,) without padding."""
         mask = tf.ones_like(prompts) if prompt_mask is None else prompt_mask
+        mask, prompts = tf.cast(mask, tf.int32), under(mask, prompts)
         seen = (mask > 0)[:, None, None]  # (N, 1, 1, P)
         features, memory = self._read(prompts, attention.position_ids(mask), seen)
         last = tf.reshape(features, (*prompts.shape, -1))[:, -1]

@@ -1,22 +1,39 @@
-"""The recurrent policies of documents 000 and 003, and the network that learns
-a baseline b(X).  The letters of shapes are those of `core.tf.models`.
-"""
+"""The recurrent policies of documents 000 and 003, and the network of a baseline b(X);
+letters of shapes as in `core.tf.models`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from core import checks
+from core import checks, sampling
 from core.policies import TokenPolicy
 from core.tf.checkpoints import initialise
-from core.tf.layers import lstm_layer
-from core.tf.logprobs import entropy, sampling_logits, token_logprobs
+from core.tf.layers import Embedding, known, lstm_layer, under
+from core.tf.logprobs import token_scores
 
 
-class Policy(TokenPolicy, keras.Model):
+class _Recurrent(keras.Model):
+    """Embedding, LSTM and a value head; and a policy's head, where it is one."""
+
+    def __init__(
+        self, vocab_size: int, embedding_dim=32, hidden_dim=64, seed=0, dtype="float32"
+    ):
+        checks.network(dtype, vocab_size, embedding_dim, hidden_dim)
+        super().__init__(dtype=dtype)
+        self.vocab_size = vocab_size
+        self.embedding = Embedding(vocab_size, embedding_dim, dtype)
+        self.lstm = lstm_layer(hidden_dim, dtype)
+        if isinstance(self, TokenPolicy):
+            self.policy_head = keras.layers.Dense(int(vocab_size), dtype=dtype)
+        self.value_head = keras.layers.Dense(1, dtype=dtype)
+        initialise(self, seed)
+
+
+class Policy(TokenPolicy, _Recurrent):
     """Embedding, LSTM and two linear heads; the subclasses' `features` differ.
 
     Args:
@@ -30,23 +47,6 @@ class Policy(TokenPolicy, keras.Model):
     features: Callable  # (B, L) token ids to (B, L, H)
     _compiled = False  # by XLA while it samples
 
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_dim: int = 32,
-        hidden_dim: int = 64,
-        seed: int = 0,
-        dtype: str = "float32",
-    ):
-        checks.network(dtype, vocab_size, embedding_dim, hidden_dim)
-        super().__init__(dtype=dtype)
-        self.vocab_size = vocab_size
-        self.embedding = keras.layers.Embedding(vocab_size, embedding_dim, dtype=dtype)
-        self.lstm = lstm_layer(hidden_dim, dtype)
-        self.policy_head = keras.layers.Dense(vocab_size, dtype=dtype)
-        self.value_head = keras.layers.Dense(1, dtype=dtype)
-        initialise(self, seed)
-
     def call(self, ids):
         """Logits of the next token and value of the state, at each position.
 
@@ -59,7 +59,7 @@ class Policy(TokenPolicy, keras.Model):
 
     def score(self, prompts, completions, prompt_mask=None):
         """Logits (B, T, V) and values (B, T); ValueError for padded prompts."""
-        group_size = checks.group_size(prompts, completions)
+        group_size = sampling.group_size(self, prompts, completions, prompt_mask)
         prompts = _repeated(prompts, prompt_mask, group_size)
         ids = tf.concat([prompts, completions[:, :-1]], axis=1)  # (B, P+T-1)
         logits, values = self(ids)
@@ -67,9 +67,10 @@ class Policy(TokenPolicy, keras.Model):
         return logits[:, first:], values[:, first:]
 
     def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
-        logits, values = self.score(prompts, completions, prompt_mask)
-        logits = sampling_logits(logits, *sampled)
-        return token_logprobs(logits, completions), entropy(logits), values
+        ids, _ = known(completions, mask)
+        logits, values = self.score(prompts, ids, prompt_mask)
+        scores = token_scores(lambda logits: logits, logits, ids, 1, *sampled)
+        return tuple(under(mask, x) for x in (*scores, values))
 
 
 class LSTMPolicy(Policy):
@@ -145,28 +146,12 @@ class LSTMAttentionPolicy(Policy):
         return self.policy_head(mixed[:, 0])
 
 
-class BaselineNetwork(keras.Model):
+class BaselineNetwork(_Recurrent):
     """b(X): the return to expect for a prompt, learned beside the policy.
 
     Args: as for `Policy`.
     Source: document 001 §4.2; Williams 1992.
     """
-
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_dim: int = 32,
-        hidden_dim: int = 64,
-        seed: int = 0,
-        dtype: str = "float32",
-    ):
-        checks.network(dtype, vocab_size, embedding_dim, hidden_dim)
-        super().__init__(dtype=dtype)
-        self.vocab_size = vocab_size
-        self.embedding = keras.layers.Embedding(vocab_size, embedding_dim, dtype=dtype)
-        self.lstm = lstm_layer(hidden_dim, dtype)
-        self.value_head = keras.layers.Dense(1, dtype=dtype)
-        initialise(self, seed)
 
     def call(self, prompts):
         """Prompts (B, P) int to expected returns (B,)."""
@@ -185,16 +170,12 @@ def attend(queries, memory, seen):
     """
     scores = tf.einsum("bqh,blh->bql", queries, memory)
     # `where`, not an added mask: oneDNN's fused product is 200 times slower.
-    scores = tf.where(seen, scores * memory.shape[2] ** -0.5, -1e9)
+    scores = tf.where(seen, scores * memory.shape[2] ** -0.5, -math.inf)
     return tf.einsum("bql,blh->bqh", tf.nn.softmax(scores), memory)
 
 
 def _repeated(prompts, prompt_mask, group_size: int):
     """Each prompt `group_size` times; ValueError where one is padded."""
-    checks.require(
-        prompt_mask is None,
-        "prompt_mask: expected None, as a recurrent policy reads padding",
-    )
-    if group_size == 1:
-        return prompts
+    wanted = "prompt_mask: expected None, as a recurrent policy reads padding"
+    checks.require(prompt_mask is None, wanted)
     return tf.repeat(prompts, group_size, axis=0)
