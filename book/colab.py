@@ -7,7 +7,7 @@ The chapters' outputs were made with the versions in `requirements.txt`;
 from importlib import metadata
 from pathlib import Path
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 ROOT = Path(__file__).resolve().parents[1]
 END = "# The site and the notebooks"  # what stands behind is not for Colab
@@ -15,7 +15,7 @@ END = "# The site and the notebooks"  # what stands behind is not for Colab
 
 def pins(name, end=None):
     """Pinned packages and their versions in a file, up to the line `end`."""
-    text = (ROOT / name).read_text()
+    text = (ROOT / name).read_text(encoding="utf-8")
     if end is not None:
         text = text[: text.index(end)]
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
@@ -23,7 +23,7 @@ def pins(name, end=None):
 
 
 def check():
-    """Print a line for each package that is missing, older or newer.
+    """Print a line for each package that is missing, broken, older or newer.
 
     A chapter goes on in any case: what lacks a package stops where that is
     imported.
@@ -34,12 +34,15 @@ def check():
     for name, newest in made.items():
         try:
             here = metadata.version(name)
+            version = Version(Version(here).public)  # without the build, "+cpu"
         except metadata.PackageNotFoundError:
             print(f"{name}: missing; cells that need it will stop")
             continue
+        except (InvalidVersion, TypeError):  # what an interrupted install leaves
+            print(f"{name}: broken, its version is {here!r}; cells may stop")
+            continue
         if name not in oldest:
             continue
-        version = Version(Version(here).public)  # without the build, "+cpu"
         if version < Version(oldest[name]):
             print(
                 f"{name} {here}: older than {oldest[name]}, the oldest "

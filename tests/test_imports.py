@@ -11,6 +11,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.conftest import ROOT
+
 TRITON = find_spec("triton") is not None  # PyTorch's CUDA build
 ADAM = "torch.optim.Adam([torch.zeros(1, requires_grad=True)])"
 CLASS = "from transformers import GPT2LMHeadModel"
@@ -65,11 +67,29 @@ class Missing(MetaPathFinder):
 
 sys.meta_path.insert(0, Missing())
 import core.quiet
-from core.{1} import models, rollout, trainers
+{1}
+"""
+WORK = """
+from core.{0} import models, rollout, trainers
 from core.settings import GPTConfig
 model = models.GPT(GPTConfig(vocab_size=5, n_embd=4, n_head=1))
 print(model.vocab_size)
 """
+IMPORT = """
+from importlib import import_module
+sys.path[:0] = {0}
+for name in {1}:
+    import_module(name)
+print(sorted({{"torch", "tensorflow"}} & set(sys.modules)))
+"""
+# Modules by the half that they belong to; those of neither need no framework.
+MODULES = {"pt": [], "tf": [], "neither": ["pages.plots", "pages.show", "pages.diff"]}
+for path in sorted((ROOT / "core").rglob("*.py")):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    part = name.split(".")[1]
+    if name != "core.quiet":  # the only one that loads what it finds
+        half = part if part in MODULES else "neither"
+        MODULES[half].append(name.removesuffix(".__init__"))
 
 
 def run(code, **options):
@@ -120,7 +140,7 @@ def test_tensorflow_first(order):
 def test_triton_and_torch_come_first(name, tmp_path):
     """On every build: stand-ins say what is loaded when they are."""
     for module in ("triton", "torch", "tensorflow"):
-        (tmp_path / f"{module}.py").write_text(f"print('{module}')")
+        (tmp_path / f"{module}.py").write_text(f"print('{module}')", "utf-8")
     folder = {**os.environ, "PYTHONPATH": str(tmp_path)}
     first = "core.quiet" if name == "quiet" else f"core.{name}"
     done = run(f"import {first}, tensorflow", env=folder, cwd=tmp_path)
@@ -129,7 +149,7 @@ def test_triton_and_torch_come_first(name, tmp_path):
 
 def test_the_guard_stops_core_pt_on_every_build(tmp_path):
     for module in ("triton", "torch", "tensorflow"):
-        (tmp_path / f"{module}.py").write_text("")
+        (tmp_path / f"{module}.py").touch()
     folder = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = run("import tensorflow, core.pt", env=folder, cwd=tmp_path)
     assert "ImportError: core.pt: TensorFlow was imported" in done.stderr
@@ -152,13 +172,78 @@ print([m for m in ("torch", "triton", "tensorflow") if m in sys.modules])
 
 @pytest.mark.parametrize("missing, half", [("tensorflow", "pt"), ("torch", "tf")])
 def test_each_half_works_without_the_other_framework(missing, half):
-    done = run(MISSING.format(missing, half))
+    done = run(MISSING.format(missing, WORK.format(half)))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "5"
 
 
-@pytest.mark.parametrize("module", ["tensorflow", "core.quiet"])
-def test_a_process_without_stderr(module):
+@pytest.mark.parametrize("missing, half", [("tensorflow", "pt"), ("torch", "tf")])
+def test_every_module_of_a_half_works_without_the_other(missing, half):
+    modules = MODULES[half] + MODULES["neither"]
+    assert f"core.{half}.listings.document_004" in modules and "core.hub" in modules
+    folders = [str(ROOT), str(ROOT / "book")]
+    done = run(MISSING.format(missing, IMPORT.format(folders, modules)))
+    assert done.returncode == 0, done.stderr
+    assert missing not in done.stdout
+
+
+@pytest.mark.parametrize("missing", ["tensorflow", "torch"])
+def test_what_needs_both_names_the_missing_one(missing):
+    code = f"sys.path[:0] = {[str(ROOT), str(ROOT / 'book')]}\nimport pages.parity"
+    done = run(MISSING.format(missing, code))
+    assert done.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: No module named '{missing}'"
+    )
+
+
+@pytest.mark.parametrize("broken", ["", "raise ImportError('no DLL')"])
+@pytest.mark.parametrize("package", [True, False])
+def test_quiet_goes_on_where_tensorflow_is_broken(broken, package, tmp_path):
+    """Its folder is still there, or its libraries do not fit the machine."""
+    path = tmp_path / "tensorflow"
+    if package:
+        path.mkdir()
+        path = path / "module" if not broken else path / "__init__"
+    path.with_suffix(".py").write_text(broken, "utf-8")
+    code = "import core.quiet; print('goes on')"
+    folders = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = run(code, env={**os.environ, "PYTHONPATH": folders}, cwd=tmp_path)
+    assert done.stdout.strip() == "goes on", done.stderr
+
+
+@pytest.mark.parametrize("error", ["ImportError", "OSError"])
+def test_tensorflow_works_where_pytorch_is_broken(error, tmp_path):
+    (tmp_path / "triton.py").touch()
+    (tmp_path / "torch.py").write_text(f"raise {error}('no DLL')", "utf-8")
+    (tmp_path / "tensorflow.py").write_text("print('goes on')", "utf-8")
+    folders = os.pathsep.join([str(tmp_path), str(ROOT)])
+    for name in ("quiet", "tf"):
+        code = f"import core.{name}, tensorflow"
+        done = run(code, env={**os.environ, "PYTHONPATH": folders}, cwd=tmp_path)
+        assert done.stdout.strip() == "goes on", done.stderr
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_process_with_closed_streams(closed):
     """A daemon, or pythonw on Windows, has none."""
-    command = f"{sys.executable} -c 'import {module}' 2>&-"
-    assert subprocess.run(command, shell=True).returncode == 0
+    command = f"{sys.executable} -c 'import core.quiet' {closed}"
+    assert subprocess.run(command, shell=True, cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-"])
+def test_no_file_takes_the_place_of_a_closed_stderr(closed, tmp_path):
+    """What C++ writes there would else stand in the file."""
+    path = tmp_path / "data"
+    code = (
+        "import os, sys, core.quiet; assert sys.stderr is None; "
+        f'file = open("{path}", "w"); os.write(2, b"a line of C++"); '
+        'file.write("data"); file.close()'
+    )
+    command = f"{sys.executable} -c '{code}' {closed}"
+    assert subprocess.run(command, shell=True, cwd=ROOT).returncode == 0
+    assert path.read_text("utf-8") == "data"
+
+
+def test_stderr_is_back_behind_quiet():
+    code = "import os, core.quiet; os.write(2, b'here')"
+    assert run(code, cwd=ROOT).stderr == "here"

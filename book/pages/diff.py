@@ -7,6 +7,7 @@ import html
 import re
 from difflib import SequenceMatcher
 
+from core import checks
 from pages import show
 
 PANE = (
@@ -55,8 +56,16 @@ def side_by_side(printed: str, repaired: str, reasons: dict[int, str]) -> SideBy
             that only adds lines, the number of the line behind it.  Names in
             backticks are shown as code.
     Returns: SideBySide, which a notebook displays.
-    Raises: ValueError where a reason is missing, empty, or not used.
+    Raises: ValueError for what is not Python, and where a reason is missing,
+        empty, or not used.
     """
+    for name, code in (("printed", printed), ("repaired", repaired)):
+        with checks.about(name, SyntaxError):
+            ast.parse(show.visible(name, code))
+    by_line = isinstance(reasons, dict)
+    checks.require(by_line, f"reasons: expected a dict by line, got {reasons!r}")
+    for reason in reasons.values():
+        show.visible("reasons", reason)
     before, after = printed.splitlines(), repaired.splitlines()
     found = blocks(before, after)
     changed = {
@@ -132,7 +141,8 @@ class SideBySide:
         for mark, old, new, reason in self.parts():
             panes = pane(mark, old) if mark == " " else pane("-", old) + pane("+", new)
             if reason:
-                text = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(reason))
+                text = show.as_html(reason)
+                text = re.sub("`([^`]+)`", r"<code>\1</code>", text)
                 panes += (
                     '<div style="flex:1 0 100%;padding:2px 6px 6px;'
                     f'font-family:sans-serif">{text}</div>'

@@ -12,6 +12,7 @@ import core.quiet  # noqa: F401  before the frameworks
 from types import ModuleType
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 import torch
@@ -25,9 +26,15 @@ for _gpu in tf.config.list_physical_devices("GPU"):
 
 
 def checkpoints_of(model: Any) -> ModuleType:
-    """The checkpoints module of the framework that a model belongs to."""
-    is_torch = isinstance(model, torch.nn.Module)
-    return core.pt.checkpoints if is_torch else core.tf.checkpoints
+    """The checkpoints module of the framework that a model belongs to.
+
+    Raises: ValueError for what is a model of neither.
+    """
+    if isinstance(model, torch.nn.Module):
+        return core.pt.checkpoints
+    found = f"got {type(model).__name__}"
+    checks.require(isinstance(model, keras.Layer), f"model: expected a model, {found}")
+    return core.tf.checkpoints
 
 
 def copy_weights(source: Any, target: Any) -> None:
@@ -42,13 +49,38 @@ def copy_weights(source: Any, target: Any) -> None:
 def difference(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> float:
     """Largest absolute difference of two dicts of arrays of the same shapes.
 
-    Raises: ValueError where the names differ.
+    It is computed in float64, and is NaN where a number on either side is, or
+    where both are infinite with one sign.  An array without numbers adds 0.
+
+    Raises: ValueError where there is no array, names or shapes differ, or what
+        is compared are no real numbers.
     """
+    for side, arrays in (("first", first), ("second", second)):
+        found = f"got {type(arrays).__name__}"
+        checks.require(isinstance(arrays, dict), f"{side}: expected a dict, {found}")
+    checks.require(first, "first: expected at least one array")
     checks.require(
         set(first) == set(second),
         f"second: expected the names {sorted(first)}, got {sorted(second)}",
     )
-    return max(float(np.abs(first[n] - second[n]).max()) for n in first)
+    largest = 0.0
+    for name in first:
+        one, other = _real("first", name, first), _real("second", name, second)
+        checks.shape(one.shape, f"first[{name!r}]", **{f"second[{name!r}]": other})
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(one - other).max(initial=0.0)
+        largest = np.maximum(largest, apart)  # Python's max would lose a NaN
+    return float(largest)
+
+
+def _real(side: str, name: str, arrays: dict) -> np.ndarray:
+    """One array as float64: integers would wrap around in a difference."""
+    with checks.about(f"{side}[{name!r}]"):
+        array = np.asarray(arrays[name])
+    found = f"got {array.dtype}"
+    real = array.dtype.kind in "biufV"  # V: bfloat16
+    checks.require(real, f"{side}[{name!r}]: expected real numbers, {found}")
+    return array.astype(np.float64)
 
 
 def side_by_side(pt_trainer: Any, tf_trainer: Any, steps: int) -> list[dict]:

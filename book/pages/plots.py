@@ -16,10 +16,17 @@ is text, not an image, and needs neither.
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import cycler
+from matplotlib import cbook, cycler, font_manager, mathtext
+
+from core import checks
+from pages import show
 
 # Okabe and Ito 2008, Color Universal Design: told apart by colour-blind eyes.
 COLORS = {
@@ -37,6 +44,9 @@ FRAMEWORKS = {  # colour and line style where only the framework differs
     "TensorFlow": (COLORS["vermillion"], "--"),
 }
 MARKERS = "os^Dvx"
+FONT = Path(__file__).with_name("font") / "chinese.otf"
+# Fonts of systems, for Chinese that the book's lacks; the first there is.
+CHINESE = "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei"
 
 
 # --- Style -----------------------------------------------------------------
@@ -54,7 +64,7 @@ def use_style():
             "figure.dpi": 100,
             "figure.facecolor": "white",  # readable on a dark page too
             "savefig.facecolor": "white",
-            "font.family": "DejaVu Sans",  # the font that Matplotlib brings
+            "font.family": fonts(),
             "font.size": 10,
             "axes.prop_cycle": cycler(color=list(COLORS.values())),
             "axes.spines.top": False,
@@ -79,6 +89,27 @@ def use_style():
         }
 
 
+@cache
+def fonts():
+    """The fonts of a figure; each draws what those before it have no glyph for.
+
+    The first two are the same on each machine: that of Matplotlib, with Latin,
+    Greek and mathematics, and the book's, with the Chinese of GB 2312.  Then
+    comes a font of the system, and one with a box for every character: what no
+    font has is a box, and no warning.  A line with a formula is drawn by the
+    first alone, as Matplotlib does it.
+    """
+    manager = font_manager.fontManager
+    manager.addfont(FONT)
+    known = {font.name: font for font in manager.ttflist}
+    system = [name for name in CHINESE if name in known][:1]
+    own = font_manager.get_font(FONT).family_name
+    behind = [own, *system, "Last Resort High-Efficiency"]
+    # They stand for bold text, too, or Matplotlib writes a line to stderr.
+    manager.ttflist += [replace(known[name], weight=700) for name in behind]
+    return ["DejaVu Sans", *behind]
+
+
 # --- Learning curves -------------------------------------------------------
 
 
@@ -90,23 +121,37 @@ def learning_curves(curves, ylabel, xlabel="update", steps=None, ax=None):
     framework alone share colour and marker.
 
     Args:
-        curves: {label: (seeds, points) or (points,) array}.
-        ylabel, xlabel: with units, as "KL (nats/token)".
+        curves: {label: (seeds, points) or (points,) array}.  The legend shows
+            the label itself, `$` and all.
+        ylabel, xlabel: with units, as "KL (nats/token)"; between two `$`
+            stands a formula, as everywhere in Matplotlib.
         steps: (points,) x values; 0, 1, 2, ... if None.
         ax: Matplotlib axes; a new figure if None.
     Returns: the axes.
-    Raises: ValueError where a curve is empty, not finite or too long.
+    Raises: ValueError where a curve or the steps are empty, not finite or of
+        another length, where a label is no text or would be missing in the
+        legend ("", "_x"), and for a formula that Matplotlib cannot read, or
+        with Chinese beside it.
     """
+    checks.require(
+        isinstance(curves, Mapping) and curves,
+        f"curves: expected at least one, by label, got {curves!r}",
+    )
+    check_labels(curves, xlabel=xlabel, ylabel=ylabel)
+    if steps is not None:
+        steps = checks.finite_array("steps", steps)
+        checks.require(steps.ndim == 1, f"steps: expected (points,), got {steps.shape}")
     curves = {k: check_curve(k, v, steps) for k, v in curves.items()}
-    if not curves:
-        raise ValueError("curves: expected at least one")
+    axes = ax is None or isinstance(ax, plt.Axes)
+    checks.require(axes, f"ax: expected Matplotlib's axes, got {ax!r}")
     ax = plt.subplots()[1] if ax is None else ax
     names = list(dict.fromkeys(without_framework(k) for k in curves))
     for label, values in curves.items():
-        x = np.arange(values.shape[1]) if steps is None else np.asarray(steps)
+        x = np.arange(values.shape[1]) if steps is None else steps
         style = curve_style(label, names)
         mean = values.mean(axis=0)
         every = max(1, values.shape[1] // 8)
+        label = show.visible("curves", label).expandtabs(4)  # no font has a tab
         ax.plot(x, mean, label=label, markevery=every, **style)
         if len(values) > 1:
             sd = values.std(axis=0, ddof=1)
@@ -114,7 +159,9 @@ def learning_curves(curves, ylabel, xlabel="update", steps=None, ax=None):
                 x, mean - sd, mean + sd, color=style["color"], alpha=0.2, linewidth=0
             )
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(title=seeds_note([len(values) for values in curves.values()]))
+    legend = ax.legend(title=seeds_note([len(values) for values in curves.values()]))
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return ax
 
 
@@ -149,9 +196,12 @@ def curve_style(label, names):
 
 def check_curve(label, values, steps):
     """values as (seeds, points) float; ValueError unless finite, not empty."""
-    values = np.atleast_2d(np.asarray(values, dtype=float))
-    if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(f"curves[{label!r}]: expected finite numbers (seeds, points)")
+    values = checks.finite_array(f"curves[{label!r}]", values)
+    checks.require(
+        values.ndim in (1, 2) and values.size,
+        f"curves[{label!r}]: expected (seeds, points) numbers, got {values.shape}",
+    )
+    values = np.atleast_2d(values)
     if steps is not None and len(steps) != values.shape[1]:
         raise ValueError(
             f"steps: expected {values.shape[1]} numbers for {label!r}, got {len(steps)}"
@@ -159,11 +209,35 @@ def check_curve(label, values, steps):
     return values
 
 
+def check_labels(curves, **labels):
+    """ValueError where the legend or an axis would not show a label."""
+    for label in curves:
+        show.visible("curves", label)
+        seen = label.strip() and not label.startswith("_")  # as Matplotlib has it
+        checks.require(
+            seen, f"curves: expected labels that a legend shows, got {label!r}"
+        )
+    first = font_manager.get_font(font_manager.findfont(None))
+    for name, label in labels.items():
+        show.visible(name, label)
+        for line in filter(cbook.is_math_text, label.split("\n")):
+            lacking = [c for c in line if not first.get_char_index(ord(c))]
+            known = f"characters of {first.family_name} beside a formula"
+            checks.require(not lacking, f"{name}: expected {known}, got {lacking}")
+            with checks.about(f"{name}: expected a formula between two $"):
+                mathtext.MathTextParser("path").parse(line)
+
+
 # --- Token heat maps -------------------------------------------------------
 
 
 class TokenHeatmap:
-    """Tokens with a number each: HTML in a browser, text elsewhere."""
+    """Tokens with a number each: HTML in a browser, text elsewhere.
+
+    HTML shows each text as it is, with its spaces and line ends.  In plain text
+    what has no sign of its own (a tab, a line end, a mark of direction, a space
+    of no width) is written as Python writes it, and a row stays one line.
+    """
 
     def __init__(self, rows, values, label, digits, limit):
         self.rows, self.values = rows, values
@@ -182,7 +256,7 @@ class TokenHeatmap:
             '<span style="display:inline-block;margin:2px 1px;padding:2px '
             "5px;text-align:center;border:1px solid #888;border-radius:3px;"
             f'color:#000;background:rgb({tint[0]},{tint[1]},{tint[2]})">'
-            f'<span style="white-space:pre">{html.escape(token)}</span>'
+            f'<span style="white-space:pre">{show.as_html(token)}</span>'
             '<br><span style="font-size:75%;font-family:monospace">'
             f"{self.number(value)}</span></span>"
         )
@@ -192,21 +266,28 @@ class TokenHeatmap:
             "<div>" + "".join(map(self.cell, row, values)) + "</div>"
             for row, values in zip(self.rows, self.values, strict=True)
         ]
-        label = html.escape(self.label, quote=True)
+        title = show.as_html(self.label)
+        if show.spaced(title) or title != title.strip():
+            title = f'<span style="white-space:pre-wrap">{title}</span>'
         return (
-            f'<div role="group" aria-label="{label}">'
-            f"<div>{html.escape(self.label)}</div>{''.join(lines)}</div>"
+            f'<div role="group" aria-label="{html.escape(self.label)}">'
+            f"<div>{title}</div>{''.join(lines)}</div>"
         )
 
     def __repr__(self):
         lines = [
             "  ".join(
-                f"{token} {self.number(value)}"
+                f"{printable(token)} {self.number(value)}"
                 for token, value in zip(row, values, strict=True)
             )
             for row, values in zip(self.rows, self.values, strict=True)
         ]
-        return "\n".join([self.label, *lines])
+        return "\n".join([printable(self.label), *lines])
+
+
+def printable(text):
+    """The text on one line, what has no sign of its own as Python writes it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def token_heatmap(tokens, values, label="value per token", digits=2, limit=None):
@@ -224,21 +305,32 @@ def token_heatmap(tokens, values, label="value per token", digits=2, limit=None)
         limit: the absolute value of the strongest colour; the largest if
             None.
     Returns: TokenHeatmap, which a notebook displays.
+    Raises: ValueError for tokens or a label that are no texts or have a lone
+        surrogate, for values that are not finite or not as many, and for a
+        limit or digits below 0.
     """
-    if len(tokens) and isinstance(tokens[0], str):
+    tokens = show.entries("tokens", tokens)
+    if tokens and isinstance(tokens[0], str):
         tokens, values = [tokens], [values]
-    if not len(tokens) or len(tokens) != len(values):
+    rows = [
+        [show.visible("tokens", token) for token in show.entries("tokens", row)]
+        for row in tokens
+    ]
+    values = [
+        np.array(checks.finite_array("values", row))
+        for row in show.entries("values", values)
+    ]
+    if not rows or len(rows) != len(values):
         raise ValueError(
-            f"values: expected one row for each of {len(tokens)} (> 0) rows "
+            f"values: expected one row for each of {len(rows)} (> 0) rows "
             f"of tokens, got {len(values)}"
         )
-    values = [np.asarray(row, dtype=float) for row in values]
-    for row, numbers in zip(tokens, values, strict=True):
-        if numbers.shape != (len(row),) or not np.isfinite(numbers).all():
-            raise ValueError(
-                f"values: expected {len(row)} finite numbers, one a token, "
-                f"got the shape {numbers.shape}"
-            )
+    for row, numbers in zip(rows, values, strict=True):
+        checks.shape((len(row),), "the row's tokens", values=numbers)
+    label = show.visible("label", label)
     if limit is None:
         limit = max(abs(row).max(initial=0.0) for row in values)
-    return TokenHeatmap(tokens, values, label, digits, float(limit))
+    checks.at_least(0, limit=limit)
+    checks.finite(digits=digits)  # not None
+    checks.integer(0, digits=digits)
+    return TokenHeatmap(rows, values, label, digits, float(limit))

@@ -64,6 +64,29 @@ def test_a_missing_reason(line):
             diff.side_by_side(PRINTED, REPAIRED, reasons)
 
 
+@pytest.mark.parametrize("name", ["printed", "repaired"])
+@pytest.mark.parametrize("code", [None, 1, b"x", ["x"], "def f(:", "'\ud800'"])
+def test_what_is_no_program(name, code):
+    programs = {"printed": PRINTED, "repaired": REPAIRED, name: code}
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        diff.side_by_side(**programs, reasons=REASONS)
+
+
+@pytest.mark.parametrize("reasons", [None, ["why"], "why", {2: 1}, {2: "\ud800"}])
+def test_what_is_no_reason(reasons):
+    with pytest.raises(ValueError, match="^reasons: expected"):
+        diff.side_by_side(PRINTED, REPAIRED, reasons)
+
+
+def test_a_reason_is_no_markup_but_its_names():
+    reasons = REASONS | {2: r"`a_b` <b> costs $5 or $6 \(x\)"}
+    text = diff.side_by_side(PRINTED, REPAIRED, reasons)._repr_html_()
+    assert (
+        "<code>a_b</code> &lt;b&gt; costs <span>&#36;</span>5 or <span>&#36;</span>6 "
+        "<span>&#92;</span>(x<span>&#92;</span>)</div>" in text
+    )
+
+
 @pytest.mark.parametrize("line", [1, 3, 4, 5, 99])
 def test_an_unused_reason(line):
     with pytest.raises(ValueError, match=f"^reasons: expected none for line {line}:"):

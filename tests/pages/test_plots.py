@@ -1,6 +1,7 @@
 """Figures: right numbers, stable bytes, and never colour alone."""
 
 import base64
+import warnings
 from html.parser import HTMLParser
 
 import matplotlib
@@ -14,6 +15,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from pages import plots  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
+from tests.pages.test_show import NASTY  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -99,11 +101,130 @@ def test_given_axes_are_used():
         ({"a": [1.0, np.nan]}, None, "curves"),
         ({"a": np.zeros((2, 2, 2))}, None, "curves"),
         ({"a": [1.0, 2.0]}, [1, 2, 3], "steps"),
+        (None, None, "curves: expected"),
+        ([[1.0, 2.0]], None, "curves: expected"),
+        ({1: [1.0]}, None, "curves: expected a text, got 1"),
+        ({None: [1.0]}, None, "curves: expected a text, got None"),
+        ({"_a": [1.0]}, None, "curves: expected labels that a legend shows, got '_a'"),
+        ({"": [1.0]}, None, "curves: expected labels that a legend shows"),
+        ({" ": [1.0]}, None, "curves: expected labels that a legend shows"),
+        ({"\ud800": [1.0]}, None, "curves: expected no lone surrogate"),
+        ({"a": [[1.0, 2.0], [1.0]]}, None, r"curves\['a'\]: "),
+        ({"a": ["1", "2"]}, None, r"curves\['a'\]: expected real numbers"),
+        ({"a": None}, None, r"curves\['a'\]: expected real numbers"),
+        ({"a": [1j]}, None, r"curves\['a'\]: expected real numbers"),
+        ({"a": [1.0, -np.inf]}, None, r"curves\['a'\]: expected finite numbers"),
+        ({"a": 1.0}, None, r"curves\['a'\]: expected \(seeds, points\)"),
+        ({"a": np.zeros((0, 2))}, None, r"curves\['a'\]: expected \(seeds, points\)"),
+        ({"a": [1.0, 2.0]}, [0, np.nan], "steps: expected finite numbers"),
+        ({"a": [1.0, 2.0]}, ["0", "1"], "steps: expected real numbers"),
+        ({"a": [1.0, 2.0]}, 2, "steps: expected"),
+        ({"a": [1.0, 2.0]}, [[1, 2]], "steps: expected"),
+        ({"a": [1.0, 2.0], "b": [1.0]}, [1, 2], "steps: expected 1 numbers for 'b'"),
     ],
 )
 def test_bad_curves(curves, steps, name):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f"^{name}"):
         plots.learning_curves(curves, "x", steps=steps)
+    assert not plt.get_fignums()  # nothing is drawn in half
+
+
+@pytest.mark.parametrize("name", ["xlabel", "ylabel"])
+@pytest.mark.parametrize("label", [None, True, 1, "\ud800", r"$\nothing$", "$a_$"])
+def test_bad_labels_of_axes(name, label):
+    labels = {"xlabel": "x", "ylabel": "y", name: label}
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        plots.learning_curves({"a": [1.0, 2.0]}, **labels)
+
+
+def test_bad_axes():
+    with pytest.raises(ValueError, match="^ax: expected Matplotlib's axes, got 'x'"):
+        plots.learning_curves({"a": [1.0, 2.0]}, "x", ax="x")
+
+
+def drawn(draw):
+    """The pixels of a figure that is drawn without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw().figure
+        figure.canvas.draw()
+        return np.array(figure.canvas.buffer_rgba())
+
+
+@pytest.mark.parametrize(
+    "label", ["$5 or $6", r"$\nothing$", r"\$a", "a_b^c", r"\(a\)"]
+)
+def test_a_legend_shows_the_label_itself(label):
+    [text] = plots.learning_curves({label: [1.0, 2.0]}, "x").get_legend().get_texts()
+    assert text.get_text() == label and not text.get_parse_math()
+    drawn(lambda: plots.learning_curves({label: [1.0, 2.0]}, "x"))
+
+
+@pytest.mark.parametrize("name", ["xlabel", "ylabel"])
+def test_chinese_beside_a_formula_is_an_error(name):
+    """Matplotlib draws such a line with one font and logs what that lacks."""
+    plots.use_style()
+    labels = {"xlabel": "x", "ylabel": "y", name: "回 $Q$"}
+    with pytest.raises(ValueError, match=f"^{name}: .* DejaVu Sans beside .*'回'"):
+        plots.learning_curves({"a": [1.0, 2.0]}, **labels)
+    drawn(lambda: plots.learning_curves({"a": [1.0]}, **labels | {name: "回\n$Q_π$"}))
+    drawn(lambda: plots.learning_curves({"a": [1.0]}, **labels | {name: "5 $\n6 $"}))
+
+
+def test_an_axis_shows_formulas():
+    plots.use_style()
+    math, plain = (
+        drawn(lambda label=label: plots.learning_curves({"a": [1.0]}, label))
+        for label in ("$a$", "a")
+    )
+    assert (math != plain).any()
+    assert plots.learning_curves({"a": [1.0]}, "5 $").get_ylabel() == "5 $"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "强化学习",
+        "強化學習",
+        "回报（奖励）",
+        "a\tb",
+        "\u200b\u202ea",
+        "कि",
+        "👍",
+        "\x07",
+        "a\nb",
+    ],
+)
+def test_no_glyph_is_missed_with_a_warning(text, caplog):
+    plots.use_style()
+    for draw in (
+        lambda: plots.learning_curves({text: [1.0, 2.0]}, text, text),
+        lambda: plt.subplots()[1].set_title(text, weight="bold", style="italic"),
+    ):
+        drawn(draw)
+    assert not caplog.records  # Matplotlib logs what it replaces
+
+
+def test_chinese_is_drawn_by_a_font_that_has_it():
+    plots.use_style()
+    shapes = {}
+    for text in ("强", "化", "\U000e0fff"):
+        plt.close("all")
+        shapes[text] = drawn(lambda text=text: plt.figtext(0.5, 0.5, text))
+    assert (shapes["强"] != shapes["化"]).any()
+    assert (shapes["强"] != shapes["\U000e0fff"]).any()
+
+
+def test_latin_is_drawn_by_the_first_font():
+    """No byte of a figure without Chinese depends on the fonts behind it."""
+    plots.use_style()
+    family = plt.rcParams["font.family"]
+    assert family[0] == "DejaVu Sans"
+    text = "Aä β ∇‖π‖ → ± · Σ −1 𝔼"
+    draw = lambda: plots.learning_curves({text: [1.0, 2.0]}, text, "$J_π$")  # noqa: E731
+    with_others = drawn(draw)
+    plt.rcParams["font.family"] = ["DejaVu Sans"]
+    assert (drawn(draw) == with_others).all()
 
 
 def test_colours_are_those_of_okabe_and_ito():
@@ -181,6 +302,55 @@ def test_heatmap_escapes_its_text():
     assert {"<b>", "&"} <= set(page.parts)
 
 
+@pytest.mark.parametrize("text", NASTY)
+def test_heatmap_shows_the_text_itself(text):
+    heatmap = plots.token_heatmap([text, "b"], [1, 2], label=text)
+    page = Text(heatmap._repr_html_())
+    assert "".join(page.parts) == f"{text}{text}+1.00b+2.00"
+    assert page.attributes[0]["aria-label"] == text
+    for string in page.parts:  # MathJax looks for a formula in each
+        assert len(string) == 1 or not set("$\\") & set(string)
+    assert heatmap._repr_html_().encode()
+
+
+@pytest.mark.parametrize(
+    "text, plain",
+    [
+        ("a*b_c|$d$", "a*b_c|$d$"),
+        ("  a  b ", "  a  b "),
+        ("a\nb\tc\rd", r"a\nb\tc\rd"),
+        ("\u202eab", r"\u202eab"),
+        ("\u200b\ufeff", r"\u200b\ufeff"),
+        ("\x1b[31m", r"\x1b[31m"),
+        ("你好é", "你好é"),
+    ],
+)
+def test_plain_text_keeps_a_row_on_one_line(text, plain):
+    heatmap = plots.token_heatmap([[text, "b"]], [[1, 2]], label=text)
+    assert repr(heatmap) == f"{plain}\n{plain} +1.00  b +2.00"
+
+
+@pytest.mark.parametrize("label", ["a  b", "a\nb", "a\tb", "  a", " a", "a "])
+def test_a_label_keeps_its_spaces(label):
+    source = plots.token_heatmap(["a"], [1], label=label)._repr_html_()
+    assert source.count("white-space:pre-wrap") == 1
+    assert "pre-wrap" not in plots.token_heatmap(["a"], [1], label="a b")._repr_html_()
+
+
+def test_what_a_page_would_drop_is_written_out():
+    heatmap = plots.token_heatmap(["a\0b"], [1], label="c\x1bd")
+    parts = "".join(Text(heatmap._repr_html_()).parts)
+    assert parts == r"c\x1bda\x00b+1.00"
+
+
+def test_a_heatmap_is_what_it_was_when_it_was_made():
+    tokens, values = [["a"]], [np.ones(1)]
+    heatmap = plots.token_heatmap(tokens, values)
+    tokens[0].append("b")
+    values[0][0] = 9
+    assert repr(heatmap) == "value per token\na +1.00"
+
+
 def backgrounds(heatmap):
     source = heatmap._repr_html_()
     parts = source.split("background:rgb(")[1:]
@@ -224,3 +394,50 @@ def test_heatmap_of_zeros_has_no_colour_and_no_minus():
 def test_bad_heatmap(tokens, values):
     with pytest.raises(ValueError, match="values"):
         plots.token_heatmap(tokens, values)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"tokens": [[1]]}, "tokens: expected a text, got 1"),
+        ({"tokens": [1]}, "tokens: expected a list"),
+        ({"tokens": [["a", None]], "values": [[1, 2]]}, "tokens: expected a text, got"),
+        (
+            {"tokens": ["a", b"b"], "values": [1, 2]},
+            "tokens: expected a text, got b'b'",
+        ),
+        ({"tokens": None}, "tokens: expected a list"),
+        ({"tokens": "a"}, "tokens: expected a list, got 'a'"),
+        ({"tokens": {"a": 1}}, "tokens: expected a list"),
+        ({"tokens": [["a"], "b"]}, "tokens: expected a list, got 'b'"),
+        ({"tokens": ["\ud800"]}, "tokens: expected no lone surrogate"),
+        ({"values": ["1"]}, "values: expected real numbers"),
+        ({"values": [None]}, "values: expected real numbers"),
+        ({"values": None}, "values: expected real numbers"),
+        ({"values": [np.nan]}, "values: expected finite numbers"),
+        ({"values": [[1.0]]}, "values: expected the shape"),
+        ({"label": None}, "label: expected a text, got None"),
+        ({"label": True}, "label: expected a text, got True"),
+        ({"label": "\udfff"}, "label: expected no lone surrogate"),
+        ({"limit": -1}, "limit: expected at least 0"),
+        ({"limit": np.nan}, "limit: expected at least 0"),
+        ({"limit": np.inf}, "limit: expected at least 0"),
+        ({"limit": "1"}, "limit: expected at least 0"),
+        ({"limit": True}, "limit: expected at least 0"),
+        ({"limit": [1.0]}, "limit: expected"),
+        ({"digits": -1}, "digits: expected at least 0"),
+        ({"digits": 1.5}, "digits: expected an integer"),
+        ({"digits": None}, "digits: expected a finite number"),
+        ({"digits": True}, "digits: expected a finite number"),
+    ],
+)
+def test_heatmaps_are_checked_when_they_are_made(change, message):
+    arguments = {"tokens": ["a"], "values": [1.0]} | change
+    with pytest.raises(ValueError, match=f"^{message}"):
+        plots.token_heatmap(**arguments)
+
+
+def test_numbers_of_numpy_are_digits_and_a_limit():
+    heatmap = plots.token_heatmap(["a"], [1], digits=np.int64(1), limit=np.float32(2))
+    assert repr(heatmap).endswith("a +1.0")
+    assert plots.token_heatmap(["a"], [0.0], limit=0)._repr_html_()
