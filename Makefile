@@ -22,7 +22,8 @@ JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 \
 	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile
-NBVAL := $(PYTEST) -q --nbval --nbval-current-env \
+# A check of the book that does not hold is an error here (book/pages/checked.py).
+NBVAL := BOOK_CHECKS=strict $(PYTEST) -q --nbval --nbval-current-env \
 	--nbval-cell-timeout=600 -p no:cacheprovider
 # An older processor with one core: other kernels, another order of sums.
 PORTABLE := $(ONE_THREAD) ATEN_CPU_CAPABILITY=default \
@@ -36,7 +37,7 @@ BRIEF_CHAPTERS := $(addprefix book/,policy_gradient.ipynb \
 	rloo_grpo.ipynb)
 
 .PHONY: help install book test unit notebooks site test-portable test-brief \
-	test-colab documents models lock lab run check bench
+	test-colab fuzz documents models lock lab run checked check bench mutants
 
 help:
 	@echo "make book           install, build the site, say where to open it"
@@ -44,13 +45,16 @@ help:
 	@echo "make test-portable  the notebooks as on an older, smaller machine"
 	@echo "make test-brief     imports, trainers and five chapters"
 	@echo "make test-colab     five chapters with the versions that Colab has"
+	@echo "make fuzz           bad arguments of all public functions (5 minutes)"
 	@echo "make documents      the documents' programs, repaired (5 minutes)"
 	@echo "make models         train the book's models again (15 minutes)"
 	@echo "make lock           pin what the requirements need in their turn"
 	@echo "make lab            the book in JupyterLab"
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
+	@echo "make checked        gather the checks of all chapters"
 	@echo "make check          style, types, size and form, in a minute"
 	@echo "make bench          speed and memory beside other libraries (10 min)"
+	@echo "make mutants        small mistakes that the tests must see (hours)"
 	@echo
 	@echo "PYTHON=/path/to/python chooses one of Python 3.11 to 3.13."
 
@@ -108,6 +112,10 @@ test-colab:
 test-portable: install
 	$(PORTABLE) $(NBVAL) $(CHAPTERS)
 
+# More examples than tests/test_fuzz.py has, other ones each time.
+fuzz: install
+	$(ONE_THREAD) $(PY) -m tests.fuzz.run
+
 # Both frameworks one after the other, with what of the book a program takes.
 documents: install
 	@set -e; for half in pt tf; do for program in 000 001 \
@@ -148,6 +156,10 @@ lab: install
 run: install
 	$(PY) book/_ext/run_notebook.py $(CH)
 
+# The checks of all chapters, as their outputs have them.
+checked: install
+	$(PY) book/_ext/checked.py
+
 check: install
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -158,4 +170,8 @@ check: install
 
 # Alone on the machine: what else runs is measured too.
 bench: install
-	$(PY) -m tests.benchmarks.run
+	PYTHONPATH=book $(PY) -m tests.benchmarks.run
+
+# FILES=core/returns.py: of that file alone.
+mutants: install
+	$(ONE_THREAD) $(PY) -m tests.mutants.run --jobs $(JOBS) $(FILES)

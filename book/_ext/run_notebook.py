@@ -1,11 +1,15 @@
 """Execute notebooks in place and store what does not change between runs.
 
+A check that fails is an error here; those that hold are gathered in checked.json.
+
 python book/_ext/run_notebook.py book/source_documents.ipynb ...
 """
 
+import os
 import sys
 from pathlib import Path
 
+import checked
 import nbformat
 from nbclient import NotebookClient
 
@@ -42,5 +46,7 @@ def run(path):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit("usage: make run CH=book/topic.ipynb")
+    os.environ["BOOK_CHECKS"] = "strict"
     for argument in sys.argv[1:]:
         run(Path(argument))
+    checked.write()
