@@ -7,6 +7,7 @@ stands between BOS and EOS, which the tokenizer must have.  B rows, L tokens a r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -113,8 +114,9 @@ def masked_tokens(
     Source: Devlin et al. 2019, arXiv:1810.04805, §3.1.
     """
     checks.share(share=share)
-    masked = tokenizer.mask_id is not None
-    checks.require(masked, "tokenizer: expected one with a mask token")
+    hidden: Any = tokenizer.mask_id
+    wanted = "tokenizer: expected one with a mask token"
+    checks.require(hidden is not None, wanted)
     ids = checks.ids("ids", ids, len(tokenizer))
     mask = checks.floats("mask", mask)
     checks.flags("mask", mask, ids.shape)
@@ -127,6 +129,6 @@ def masked_tokens(
     action = rng.random(ids.shape)
     ordinary = np.setdiff1d(np.arange(len(tokenizer)), special)
     noise = ordinary[rng.integers(len(ordinary), size=ids.shape)]
-    shown = np.where(chosen & (action < 0.8), tokenizer.mask_id, ids)
+    shown = np.where(chosen & (action < 0.8), hidden, ids)
     shown = np.where(chosen & (action >= 0.9), noise, shown)
     return (shown, mask), ids, chosen.astype(float)
