@@ -228,6 +228,24 @@ def brightness(browser, name):
     return sum(int(n) for n in re.findall(r"\d+", colour)[:3])
 
 
+def test_a_mark_leads_to_its_check(browser, site):
+    """It shows the number by keyboard, fits a phone, and a cell has its address."""
+    visit(browser, f"{site}/book/kl.html")
+    found = browser.execute_script(
+        "return [...document.querySelectorAll('a.checked')].map(a => "
+        "[a.title, !!document.getElementById(a.getAttribute('href').slice(1))])"
+    )
+    assert len(found) == 5
+    assert all(there and "false at" in title for title, there in found)
+    for width in (1280, 400):
+        set_width(browser, width)
+        browser.execute_script("document.querySelector('a.checked').focus()")
+        assert browser.execute_script(
+            "return getComputedStyle(document.activeElement, '::after').content"
+        ) == json.dumps(found[0][0])
+        assert overflow(browser, width) <= 1
+
+
 def test_dark_mode(browser, site):
     set_width(browser, 1280)
     visit(browser, f"{site}/book/intro.html")
