@@ -107,6 +107,7 @@ class Preferences(Rows):
     prompt_mask: Any = None  #: (B, P), 0 on padding at the left, or all 1
 
     def __post_init__(self) -> None:
+        checks.integers(chosen=self.chosen, rejected=self.rejected)
+        checks.shape(np.shape(self.chosen), "chosen", rejected=self.rejected)
         masks = "chosen_mask", "rejected_mask"
-        shape = self._check("chosen", *masks, rejected=self.rejected)
-        checks.shape(shape, "chosen", rejected=self.rejected)
+        self._check("chosen", *masks, rejected=self.rejected)
