@@ -58,6 +58,20 @@ def test_wrong_weights_are_named_and_change_nothing(tmp_path, fw):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("thing", [None, {}, object()], ids=["None", "dict", "object"])
+def test_what_is_no_model_has_no_weights(tmp_path, fw, thing):
+    """A file without weights would be found out when they are needed."""
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(ValueError, match="^model: expected a"):
+        fw.checkpoints.save_model(path, thing)
+    assert not path.exists()
+    with pytest.raises(ValueError, match="^model: expected a"):
+        fw.checkpoints.get_moments(
+            fw.trainers.adam(fw.models.BaselineNetwork(7, seed=1, **SIZES)), thing
+        )
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_weights_are_copies(fw):
     policy = fw.models.LSTMPolicy(7, seed=1, **SIZES)
     arrays = fw.checkpoints.get_weights(policy)

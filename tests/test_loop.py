@@ -66,6 +66,11 @@ def test_a_number_of_steps_is_checked(steps):
         trainer_of(PT).train(steps, progress=False)
 
 
+def test_no_console_is_no_error(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)  # as of a program with a window
+    assert len(trainer_of(PT).train(1, progress=True)) == 1
+
+
 def test_numbers_of_numpy_in_a_task_are_saved(tmp_path):
     task = TASK | {"eos_id": np.int64(2), "vocab_size": np.int32(6)}
     trainer_of(PT, task=task).save(tmp_path / "x")

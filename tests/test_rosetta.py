@@ -51,7 +51,7 @@ def test_trls_other_values(config, name, value):
     """A setting of this name, and a value that its trainer reads."""
     assert name in defaults(getattr(trl, config))
     trainer = getattr(trl, config.replace("Config", "Trainer"))
-    assert f'"{value}"' in Path(inspect.getfile(trainer)).read_text()
+    assert f'"{value}"' in Path(inspect.getfile(trainer)).read_text("utf-8")
 
 
 def test_our_names_and_defaults():

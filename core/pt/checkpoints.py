@@ -84,6 +84,7 @@ def set_moments(optimizer, model: nn.Module, moments: dict, steps: int) -> None:
 
 def _named(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """Name and parameter of everything that is trained."""
+    checks.require(isinstance(model, nn.Module), "model: expected a torch.nn.Module")
     return [(n, p) for n, p in model.named_parameters() if p.requires_grad]
 
 

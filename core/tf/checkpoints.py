@@ -91,6 +91,8 @@ def set_moments(optimizer: Any, model: keras.Model, moments: dict, steps: int) -
 
 def _named(module: Any, prefix: str = "") -> Iterator[tuple[str, keras.Variable]]:
     """PyTorch's name and the variable of everything that is trained."""
+    holds = prefix or isinstance(module, keras.layers.Layer)
+    checks.require(holds, "model: expected a Keras model or layer")
     if isinstance(module, (list, dict)):
         parts = module.items() if isinstance(module, dict) else enumerate(module)
     else:

@@ -6,6 +6,7 @@ of `core.pt.checkpoints` or `core.tf.checkpoints`.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -51,7 +52,8 @@ class Trainer:
         checks.whole(1, every=every)
         if path is not None:
             weights.check_file(path)  # now, not after the work
-        with tqdm(total=total, disable=not progress) as bar:
+        hidden = not progress or sys.stderr is None  # as of a program without a console
+        with tqdm(total=total, disable=hidden) as bar:
             for turn in turns:
                 try:
                     metrics = self._take(turn)

@@ -131,7 +131,7 @@ def machine():
     cpu = platform.processor()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        lines = [line.split(":", 1) for line in info.read_text().splitlines()]
+        lines = [line.split(":", 1) for line in info.read_text("utf-8").splitlines()]
         named = {k[0].strip(): k[1].strip() for k in lines if len(k) == 2}
         cpu = named.get("model name", cpu)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -111,7 +111,7 @@ def directory(half=None):
 def into(function, folder):
     """A directory with one file."""
     with function(folder) as new:
-        Path(new, "a").write_text("a")
+        Path(new, "a").write_text("a", "utf-8")
 
 
 @cache

@@ -84,7 +84,6 @@ INTENDED: dict[tuple, str] = {
     ("core.weights.write", "*", "*", "foreign silent"): MADE,
     ("core.weights.read_model", "kind", "array", "foreign"): MADE,
     ("core.text.FileTokenizer.save", "folder", "nul", "foreign"): PATH,
-    ("core.tf.checkpoints.*", "model", "*", "silent"): MADE,
     ("core.*.checkpoints.*", "arrays", "*", "foreign"): MADE,
     ("core.*.checkpoints.*", "moments", "*", "foreign"): MADE,
     ("core.*.pretrained.load", "name", "nul", "foreign"): PATH,
