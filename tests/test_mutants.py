@@ -1,5 +1,10 @@
 """The small mistakes that `make mutants` makes: where, and in both halves at once."""
 
+import subprocess
+import sys
+
+import pytest
+
 from tests.mutants import make
 
 
@@ -49,3 +54,12 @@ def test_each_survivor_has_a_reason_and_a_line():
         for half in make.HALVES[:1]:
             text = make.source(row["file"].replace("*", half))
             assert row["was"] in " ".join(text.split()), row
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a mutant is a fork")
+def test_fifty_mutants_are_killed():
+    """Always the same ones; `make mutants` makes all."""
+    command = [sys.executable, "-m", "tests.mutants.run", "--sample", "50"]
+    done = subprocess.run(command, cwd=make.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    assert "100.0% of 50 mutants killed" in done.stdout
