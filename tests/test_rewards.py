@@ -37,7 +37,7 @@ def test_overlong_is_that_of_trl(limit, margin):
     assert (paid[np.arange(limit), lengths - 1] == paid.sum(axis=1)).all()
 
 
-@pytest.mark.parametrize("margin", [0, 11])
+@pytest.mark.parametrize("margin", [0, 11, 1.5])
 def test_the_margin_lies_within_the_limit(margin):
     mask = np.ones((1, 10))
     with pytest.raises(ValueError, match="^margin: expected 1 to 10"):
@@ -570,6 +570,7 @@ def test_potentials_from_text_score_every_beginning():
         ([3, 4, 5, 6, 7], 2, 2, [3, 4, 5, 6, 7]),
         ([0, 0, 0, 0, 0], None, 0, [-1, -1, -1, -1, -1]),
         ([3, 2, 9, 2, 9], 2, 9, [3, 2, -1, -1, -1]),
+        ([2**62, 2, 0, 0, 0], 2, 0, [2**62, 2, -1, -1, -1]),  # of any vocabulary
     ],
 )
 def test_unpadded_texts(text, eos_id, pad_id, target):
@@ -584,6 +585,34 @@ def test_what_goes_on_behind_its_end_is_no_text():
             rewards.unpadded(ids, eos_id=2)
     with pytest.raises(ValueError, match="^texts: expected integers"):
         rewards.unpadded([[3.0, 2.0]], eos_id=2)
+
+
+def test_ids_of_ends_and_pads_begin_with_0():
+    assert rewards.unpadded([[3, 0, 1, 1]], 0, 1).tolist() == [[3, 0, -1, -1]]
+    with pytest.raises(ValueError, match="^eos_id: expected at least 0, got -1"):
+        rewards.unpadded([[3, 4]], eos_id=-1)
+    with pytest.raises(ValueError, match="^pad_id: expected at least 0, got -1"):
+        rewards.unpadded([[3, 4]], pad_id=-1)
+    above = np.array([[2**63, 3]], dtype=np.uint64)  # an int64 would be negative
+    with pytest.raises(ValueError, match="^texts: expected token ids in"):
+        rewards.unpadded(above)
+
+
+def test_each_completion_has_a_target():
+    ids, mask = np.array([[3, 4], [4, 3]]), np.ones((2, 2))
+    for targets in ([[3, 4]], [[3, 4]] * 3, [3, 4]):
+        with pytest.raises(ValueError, match=r"^targets: expected \(2, L\), got"):
+            rewards.token_position_match(ids, mask, targets)
+
+
+def test_the_id_0_is_a_letter_of_a_target():
+    class Letters:
+        def decode(self, ids):
+            return "".join("abc"[i] for i in ids)
+
+    reward = rewards.token_from_text(rewards.edit_ratio, Letters())
+    paid = reward(np.array([[0, 1]]), np.ones((1, 2)), np.array([[0, 1, -1]]))
+    assert paid.tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize(
