@@ -707,3 +707,5 @@ def test_a_state_needs_a_token():
     table[0] = -np.inf
     with pytest.raises(ValueError, match="logits: expected a token in each row"):
         exact.policy(mdp, table)
+    with pytest.raises(ValueError, match="^logits: expected the shape"):
+        exact.policy(mdp, np.zeros(3))

@@ -473,6 +473,8 @@ def test_token_rewards_refuse_bad_arrays(function):
         function([[3, 4]], [[0, 0]], [[3, 4]])
     with pytest.raises(ValueError, match=r"targets: expected \(1, L\)"):
         function([[3, 4]], [[1, 1]], [[3, 4], [3, 4]])
+    with pytest.raises(ValueError, match=r"targets: expected \(2, L\)"):
+        function([[3, 4]] * 2, [[1, 1]] * 2, [[3, 4]])
     with pytest.raises(ValueError, match="targets: expected ids, at least one"):
         function([[3, 4]], [[1, 1]], [[-1, -1]])
 
@@ -598,13 +600,6 @@ def test_ids_of_ends_and_pads_begin_with_0():
         rewards.unpadded(above)
 
 
-def test_each_completion_has_a_target():
-    ids, mask = np.array([[3, 4], [4, 3]]), np.ones((2, 2))
-    for targets in ([[3, 4]], [[3, 4]] * 3, [3, 4]):
-        with pytest.raises(ValueError, match=r"^targets: expected \(2, L\), got"):
-            rewards.token_position_match(ids, mask, targets)
-
-
 def test_the_id_0_is_a_letter_of_a_target():
     class Letters:
         def decode(self, ids):
@@ -683,6 +678,9 @@ def test_tokens_are_integers(function, bad):
 def test_a_target_has_no_holes(function):
     with pytest.raises(ValueError, match="^targets: expected ids, at least one, then"):
         function([[3, 4]], [[1, 1]], [[-1, 4]])
+    for target in ([-1, -1, -1], [3, -1, 4]):  # beside one that is right
+        with pytest.raises(ValueError, match="^targets: expected ids, at least one"):
+            function([[3, 4]] * 2, [[1, 1]] * 2, [[3, 4, -1], target])
     with pytest.raises(ValueError, match="^completions: expected ids of at least 0"):
         function([[3, -1]], [[1, 1]], [[3, -1]])
 
