@@ -6,6 +6,8 @@ functions, the gradients finite differences in float64.
 """
 
 from dataclasses import replace
+from fractions import Fraction
+from math import factorial
 
 import numpy as np
 import pytest
@@ -483,6 +485,15 @@ def test_weights_of_old_samples_are_bounded(fw):
 
 
 # --- KL of policies that are close, and far ---------------------------------
+
+
+@each
+@pytest.mark.parametrize("d", [-0.01, 0.01, 0.009, -0.011])
+def test_k3_of_each_digit(fw, d):
+    """Against the sum of d^n / n! from n = 2 in fractions."""
+    exact = float(sum(Fraction(d) ** n / factorial(n) for n in range(2, 12)))
+    found = fw.logprobs.kl_k3(*map(fw.tensor, (np.zeros((1, 1)), np.array([[d]]))))
+    assert float(found[0, 0]) == pytest.approx(exact, rel=2e-13)
 
 
 @each
