@@ -212,13 +212,16 @@ def written(split, seed=0):
     return answers
 
 
-def environment(split, token_reward=rewards.token_exact_match):
-    """The questions of a split; the answer written, with EOS, earns 1."""
+def environment(split, token_reward=rewards.token_exact_match, seed=0):
+    """The questions of a split; the answer written, with EOS, earns 1.
+
+    Another seed draws other questions of the same split.
+    """
     tok = tokenizer()
-    prompts, mask = tok.encode_prompts([q.prompt for q in questions(split)])
+    prompts, mask = tok.encode_prompts([q.prompt for q in questions(split, seed)])
     return BatchedEnvironment(
         prompts,
-        tok.encode_batch(written(split), 3, add_eos=True),
+        tok.encode_batch(written(split, seed), 3, add_eos=True),
         token_reward,
         len(tok),
         eos_id=tok.eos_id,

@@ -93,11 +93,12 @@ def places(split):
     return found
 
 
-def reports(split, count=None):
+def reports(split, count=None, seed=0):
     """The first `count` reports of a split, all different; None: all.
 
     A held-out pair of event and place is nowhere in "train", not even beside
     the news.  In "test" it is the news, beside sentences as in "train".
+    Another seed draws other reports of the same pairs.
 
     Returns: list of `Report`.
     """
@@ -105,7 +106,8 @@ def reports(split, count=None):
     count = SPLITS[split] if count is None else count
     if not 1 <= count <= SPLITS[split]:
         raise ValueError(f"count: expected 1 to {SPLITS[split]} or None, got {count}")
-    rng, found = np.random.default_rng(list(SPLITS).index(split)), {}
+    number = list(SPLITS).index(split)
+    rng, found = np.random.default_rng([seed, number] if seed else number), {}
     subjects = sorted({event.subject for event in events()})
     while len(found) < count:
         level, told, free = rng.integers(2, 5), [], set(PLACES)
@@ -150,9 +152,9 @@ def tokenizer():
     return WordTokenizer([" ".join(words)])
 
 
-def environment(split, token_reward=None, count=None):
+def environment(split, token_reward=None, count=None, seed=0):
     """The reports of a split; the reward, if None, is ROUGE-L at the end."""
-    made = reports(split, count)
+    made = reports(split, count, seed)
     return from_texts([r.text for r in made], [r.headline for r in made], token_reward)
 
 

@@ -251,6 +251,17 @@ def repeated(text):
     return 1 - len(set(whole)) / len(whole) if whole else 0.0
 
 
+def new_sentences(text, parser):
+    """Share of the whole sentences that are grammatical and said for the first time.
+
+    0 for a text without a whole sentence, so that neither a loop nor text
+    that is no language gains by it.
+    """
+    whole = [s for s in SENTENCE.split(text) if s[-1:] in grammar.ENDS]
+    new = {s for s in whole if parser.parses(s)}
+    return len(new) / len(whole) if whole else 0.0
+
+
 def measures(batch, scores, tokenizer):
     """Means over the texts of a `Rollout`, by name.
 

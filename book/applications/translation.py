@@ -209,14 +209,15 @@ def tokenizer():
     return WordTokenizer([*zh, *en])
 
 
-def environment(split, token_reward=None):
+def environment(split, token_reward=None, seed=0):
     """The sentences of a split to translate.
 
     Args:
         token_reward: f(completions, mask, targets) -> (B, T); None: the
             sentence's BLEU, paid with its last token.
+        seed: another one draws other sentences of the same templates.
     """
-    tok, data = tokenizer(), pairs(split)
+    tok, data = tokenizer(), pairs(split, seed)
     if token_reward is None:
         token_reward = rewards.token_from_text(metrics.bleu, tok)
     prompts, mask = tok.encode_prompts([pair.zh for pair in data])

@@ -78,6 +78,13 @@ def test_the_same_seed_gives_the_same_questions():
     assert qa.questions("test", seed=1) != first
 
 
+def test_the_environment_of_another_seed():
+    env, asked = qa.environment("test", seed=1), qa.questions("test", 1)
+    assert env.texts(env.prompts[:1]) == [asked[0].prompt]
+    assert env.targets_text([0]) == [asked[0].answer]
+    assert all(map(qa.new_people, asked))
+
+
 def test_prompt_and_answer_by_hand():
     assert TWO.prompt == (
         "Ann lives in New York. Ida lives in another town. Mia lives in San "

@@ -88,6 +88,17 @@ def test_every_text_is_in_the_vocabulary(splits):
     assert not set(texts) & {r.text for r in splits["train"]}
 
 
+def test_another_seed_draws_other_reports_of_the_same_pairs(splits):
+    other = task.reports("test", 100, seed=1)
+    assert other == task.reports("test", seed=1)[:100]
+    assert not {r.text for r in other} & {r.text for r in splits["train"]}
+    assert len({r.text for r in other} - {r.text for r in splits["test"]}) > 90
+    held_out = task.places("test")
+    assert all(r.place in held_out[r.event] for r in other)
+    env = task.environment("test", count=3, seed=1)
+    assert env.targets_text([0, 1, 2]) == [r.headline for r in other[:3]]
+
+
 def test_the_environment(splits):
     env = task.environment("test")
     assert env.max_length == task.MAX_LENGTH and len(env) == 400

@@ -194,6 +194,19 @@ def test_both_frameworks_give_the_same_scores():
     assert [len(half) for half in both[0][1]] == [2, 2]
 
 
+def test_new_sentences_by_hand():
+    one, two = "The cat sat on the mat.", "It was happy."
+    for text, share in (
+        (f"{one} {two}", 1.0),
+        (" ".join([one] * 5), 0.2),  # a loop
+        (f"{one} It found on a cake.", 0.5),
+        (f"{one} It found", 1.0),  # what is not finished does not count
+        ("cat on mat the very", 0.0),  # nor does nonsense
+        ("", 0.0),
+    ):
+        assert task.new_sentences(text, PARSERS["en"]) == share, text
+
+
 def test_an_empty_text_has_no_scores():
     scores = task.instant_scores(unlikely(1.0), TOKENIZER, PARSERS["en"])
     (coherence, _), empty = task.text_scores(["The mat", ""], scores, TOKENIZER)

@@ -109,6 +109,14 @@ def test_tokenizer():
         tok.encode("he drinks tea.".replace("drinks", "buys"))
 
 
+def test_another_seed_draws_other_sentences_of_the_same_templates():
+    env, other = translation.environment("test", seed=1), translation.pairs("test", 1)
+    assert env.targets_text([0, 1]) == [other[0].en, other[1].en]
+    known = {p.en for s in SPLITS[:3] for p in translation.pairs(s)}
+    assert not known & {p.en for p in other}
+    assert all(translation.held_out(p.template) for p in other)
+
+
 def test_environment():
     env, tok = translation.environment("test"), translation.tokenizer()
     assert len(env) == 300 and env.max_length == 15
