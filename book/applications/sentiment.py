@@ -1,6 +1,6 @@
 """Short reviews with sentiment and topic, and a generator that is to please.
 
-The reviews and phrases are hand-written (`book/data/sentiment`).  The
+The reviews and phrases were invented one by one (`book/data/sentiment`).  The
 generator is the book's GPT: it completes the beginnings of the reviews of
 `grammar`, which also knows what such a review means.
 """
