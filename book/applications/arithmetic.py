@@ -23,9 +23,9 @@ BATCH_SIZE = 64
 WORKED = "worked"  # the split that it is trained on
 # The range of the second operand; the first is in [100, 1000).
 LONGER = {"one_long": (0, 10), "long": (100, 1000)}
-SPLITS = ("worked", "train", "test", *LONGER)
+SPLITS = ("worked", "train", "dev", "test", *LONGER)
 DIGITS = 3  # of an operand
-SHARES = {"test": 0.1, "worked": 0.15}  # of all pairs below 100
+SHARES = {"dev": 0.1, "worked": 0.15, "test": 0.1}  # of all pairs below 100
 LONG = 500  # pairs in each of the longer splits
 
 
@@ -37,8 +37,9 @@ def tokenizer():
 def problems(split, seed=0):
     """Pairs of operands of a split.
 
-    Both operands of "worked", "train" and "test" are below 100; a pair and
-    its mirror image, (a, b) and (b, a), are in the same one of the three.
+    Both operands of "worked", "train", "dev" and "test" are below 100; a pair
+    and its mirror image, (a, b) and (b, a), are in the same one of the four.
+    Settings are chosen on "dev" and reported on "test".
     "one_long" has an operand of three digits and one of a single digit,
     "long" two of three.
 

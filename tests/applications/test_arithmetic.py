@@ -11,6 +11,7 @@ from core.pt import pretrained as pt_pretrained
 from tests.conftest import ROOT
 
 START = ROOT / "book" / "models" / "arithmetic"
+SMALL = ("worked", "train", "dev", "test")
 
 
 def encoded(*texts):
@@ -21,13 +22,13 @@ def encoded(*texts):
 
 
 def test_every_small_pair_is_in_one_split():
-    parts = [arithmetic.problems(s) for s in ("worked", "train", "test")]
+    parts = [arithmetic.problems(s) for s in SMALL]
     codes = np.concatenate([pairs @ (100, 1) for pairs in parts])
     assert sorted(codes) == list(range(100**2))
-    assert 850 < len(parts[2]) < 1150
+    assert all(850 < len(part) < 1150 for part in parts[2:])
 
 
-@pytest.mark.parametrize("split", ["worked", "train", "test"])
+@pytest.mark.parametrize("split", SMALL)
 def test_a_pair_and_its_mirror_image_are_together(split):
     pairs = {tuple(p) for p in arithmetic.problems(split).tolist()}
     assert {(b, a) for a, b in pairs} == pairs
