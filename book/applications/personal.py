@@ -284,7 +284,7 @@ def environment(split, token_reward=rewards.token_exact_match):
     )
 
 
-def for_readers(split, votes, token_reward=personal_reward, count=None):
+def for_readers(split, votes, token_reward=personal_reward, count=None, skip=0):
     """The reports of a split for each of some readers; no messages.
 
     Args:
@@ -292,15 +292,20 @@ def for_readers(split, votes, token_reward=personal_reward, count=None):
         votes: list of (detail, brief, kind).
         token_reward: its targets are the prompts.
         count: so many reports of the split, drawn once; None: all.
+        skip: so many of the drawn ones are left out first, as those on which
+            settings were chosen.
     Returns: BatchedEnvironment, for one reader after the other.
     """
     made, tok = reports(split), tokenizer()
-    count = len(made) if count is None else count
-    if not 1 <= count <= len(made):
-        raise ValueError(f"count: expected 1 to {len(made)} or None, got {count}")
+    if not 0 <= skip < len(made):
+        raise ValueError(f"skip: expected 0 to {len(made) - 1}, got {skip}")
+    left = len(made) - skip
+    count = left if count is None else count
+    if not 1 <= count <= left:
+        raise ValueError(f"count: expected 1 to {left} or None, got {count}")
     if not votes:
         raise ValueError("votes: expected at least one reader")
-    drawn = np.random.default_rng(41).permutation(len(made))[:count]
+    drawn = np.random.default_rng(41).permutation(len(made))[skip:][:count]
     report = tok.encode_prompts([" ".join(made[i]) for i in sorted(drawn)])[0]
     reader = tok.encode_prompts([prompt(v, made[0]) for v in votes])[0]
     ids = np.hstack(

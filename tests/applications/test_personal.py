@@ -168,6 +168,12 @@ def test_sound_messages(text, sound):
         (lambda: personal.message([5], NOON), "told: expected places"),
         (lambda: personal.for_readers("test", [(8, 0, 0)], count=0), "count"),
         (lambda: personal.for_readers("test", [(8, 0, 0)], count=961), "count"),
+        (lambda: personal.for_readers("test", [(8, 0, 0)], skip=-1), "skip"),
+        (lambda: personal.for_readers("test", [(8, 0, 0)], skip=960), "skip"),
+        (
+            lambda: personal.for_readers("test", [(8, 0, 0)], count=941, skip=20),
+            "count: expected 1 to 940",
+        ),
         (lambda: personal.for_readers("test", []), "votes: expected at least"),
         (lambda: personal.votes_of(np.zeros((1, 14))), "prompts: expected"),
         (lambda: personal.sound(["at noon"], np.zeros((2, 14))), "prompts: expected"),
@@ -190,3 +196,12 @@ def test_the_start_writes_each_message_alike():
             .numpy()
         )
     assert -5.5 < (logprobs * mask).sum(axis=1).mean() < -3.5
+
+
+def test_reports_that_are_skipped_are_other_ones():
+    one, other = (
+        personal.for_readers("test", [(8, 0, 0)], count=20, skip=skip)
+        for skip in (0, 20)
+    )
+    rows = [set(map(tuple, env.prompts.tolist())) for env in (one, other)]
+    assert len(rows[0]) == len(rows[1]) == 20 and not rows[0] & rows[1]
