@@ -248,11 +248,18 @@ def scripted(user, rng, manners=None, slip=SLIP):
     return pairs
 
 
-def environment(split, token_reward=token_exact_match, dialogues=3000):
-    """The script's turns of a split: prompts are conversations so far."""
+def environment(
+    split, token_reward=token_exact_match, dialogues=3000, reached=False
+):
+    """The script's turns of a split: prompts are conversations so far.
+
+    reached: leave out the dialogues that miss their goal.
+    """
     rng, pairs = np.random.default_rng(SPLITS.index(split)), []
     for user in users(split, dialogues, rng):
-        pairs += scripted(user, rng)
+        played = scripted(user, rng)
+        if not reached or played[-1][1] == " ".join(["book", *user.goal]):
+            pairs += played
     histories, turns = zip(*pairs)
     tok = tokenizer()
     targets = tok.encode_batch(turns, TURN_LENGTH, add_eos=True)

@@ -208,3 +208,15 @@ def test_the_examples_by_hand(root):
 def test_bad_input(name, call):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         call()
+
+
+def test_dialogues_that_miss_their_goal_can_be_left_out():
+    """Only whole dialogues go, and each that stays books what was wanted."""
+    every = dialogue.environment("train", dialogues=80)
+    kept = dialogue.environment("train", dialogues=80, reached=True)
+    books = [
+        sum(text.startswith("book") for text in env.texts(env.targets))
+        for env in (every, kept)
+    ]
+    assert books[0] == 80 and 20 < books[1] < 80
+    assert len(kept) < len(every)
