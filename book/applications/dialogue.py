@@ -248,9 +248,7 @@ def scripted(user, rng, manners=None, slip=SLIP):
     return pairs
 
 
-def environment(
-    split, token_reward=token_exact_match, dialogues=3000, reached=False
-):
+def environment(split, token_reward=token_exact_match, dialogues=3000, reached=False):
     """The script's turns of a split: prompts are conversations so far.
 
     reached: leave out the dialogues that miss their goal.
