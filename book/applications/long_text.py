@@ -1,4 +1,9 @@
-"""Stories of any length in which things change hands, read chunk by chunk.
+"""Long texts: written block by block, and read chunk by chunk.
+
+The book's GPT writes a story in blocks, and the grammar says who and what each
+sentence speaks of.
+
+What is read are stories of any length in which things change hands.
 
 A chunk is two sentences of six words, "Ann gives Ben the key . Cat tells Dan
 the news ."  Before it stands a note, the holders of key, book and coin, and
@@ -8,12 +13,14 @@ on to the next chunk, or not.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from functools import cache
 from zlib import crc32
 
 import numpy as np
 
-from applications import Start
+from applications import Start, grammar
 from core import pretraining, rewards
 from core.envs import BatchedEnvironment
 from core.settings import SupervisedConfig
@@ -273,3 +280,143 @@ def _note(tokens, tok):
     """What the next prompt shows of a note: three words, whatever it is."""
     words = [tok.tokens[token] for token in tokens]
     return tuple(w if w in PEOPLE else UNKNOWN for w in words)
+
+
+# --- Writing a long text in blocks -----------------------------------------
+
+HEROES = {  # "king" to "_HE", "cats" to "_PETS"
+    noun: who for who in grammar.PRONOUNS for noun, _ in grammar.PHRASES[f"HERO{who}"]
+}
+THINGS_MET = {
+    noun
+    for name in ("FLYER", "RUNNER", "FOOD", "TOY", "READ")
+    for noun, _ in grammar.PHRASES[name]
+}
+NOBODY = re.compile(r"^(?:\w+ )*it (?:was .*there|began)")  # "Then it began to rain."
+
+
+class Endless:
+    """A policy that writes on: tokens that would end its text are banned.
+
+    Args:
+        policy: a policy of PyTorch.
+        banned: ids of the tokens that get no probability.
+    """
+
+    def __init__(self, policy, banned):
+        self.policy, self.banned = policy, list(banned)
+        self.embedding, self.vocab_size = policy.embedding, policy.vocab_size
+
+    def start(self, prompts, max_length, prompt_mask=None, group_size=1):
+        begun = self.policy.start(prompts, max_length, prompt_mask, group_size)
+        return self._cut(*begun)
+
+    def step(self, tokens, state):
+        return self._cut(*self.policy.step(tokens, state))
+
+    def keep(self, state, rows):
+        return self.policy.keep(state, rows)
+
+    def _cut(self, logits, state):
+        logits = logits.clone()
+        logits[:, self.banned] = -1e9
+        return logits, state
+
+
+def write(sample, policy, tokenizer, beginnings, blocks, size, context, seed):
+    """Continue texts block by block; each block sees what `context` says.
+
+    Args:
+        sample: the function of `core.pt.rollout`.
+        policy: its policy, as `Endless`.
+        tokenizer: with a BOS, which stands before every block's context.
+        beginnings: list of str, the first sentences.
+        blocks, size: number of blocks, and tokens in each.
+        context: f(first, written) -> token ids: what a block sees, of the
+            first sentence's tokens and all tokens that were written.
+        seed: of the noise.
+    Returns: list of texts, each a list of the beginning and its blocks, str.
+    """
+    if not beginnings:
+        raise ValueError("beginnings: expected at least one text, got none")
+    for name, value in (("blocks", blocks), ("size", size)):
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
+    first = [tokenizer.encode(text) for text in beginnings]
+    written = [list(ids) for ids in first]
+    ends = [[len(ids)] for ids in first]
+    for block in range(blocks):
+        seen = [[tokenizer.bos_id, *context(a, b)] for a, b in zip(first, written)]
+        width = max(map(len, seen))
+        ids, mask = np.zeros((2, len(seen), width), dtype=np.int64)
+        for i, row in enumerate(seen):
+            ids[i, width - len(row) :], mask[i, width - len(row) :] = row, 1
+        made = sample(policy, ids, size, seed=1000 * seed + block, prompt_mask=mask)[0]
+        for row, new, end in zip(written, made.tolist(), ends):
+            row += new
+            end.append(len(row))
+    return [
+        [
+            tokenizer.decode(row[:stop])[len(tokenizer.decode(row[:start])) :]
+            for start, stop in zip([0, *end], end)
+        ]
+        for row, end in zip(written, ends)
+    ]
+
+
+def judged(blocks):
+    """What the grammar says of a text, sentence by sentence.
+
+    Args: blocks: list of str; the first is the beginning, which names the hero.
+    Returns: list of (block, grammatical, person, thing): the block in which the
+        sentence ends; whether it is grammatical; whether the hero that it
+        names, or the pronoun, is that of the first sentence; and whether the
+        thing that it speaks of ("the bird") was met before ("a small bird").
+        None where a sentence speaks of none, or is not grammatical.
+
+    >>> judged(["The cat sat on the mat.", " It was so happy. The bird",
+    ...         " flew away."])
+    [(0, True, True, None), (1, True, True, None), (2, True, None, False)]
+    """
+    text, ends = "".join(blocks), np.cumsum([len(block) for block in blocks])
+    hero, met, found = None, set(), []
+    for match in re.finditer(r"[^.!]+[.!]?", text):
+        sentence = match[0].strip()
+        if not sentence or (sentence[-1] not in ".!" and match.end() == len(text)):
+            continue  # not written to its end
+        block = int(np.searchsorted(ends, match.end()))
+        if not _parser().parses(sentence):
+            found.append((block, False, None, None))
+            continue
+        words = re.findall(r"\w+", sentence.lower())
+        spoken = _spoken_of(words, sentence.lower())
+        if hero is None and spoken:
+            hero = spoken[0]
+        person = all(_same(hero, one) for one in spoken) if spoken else None
+        things = [b for a, b in zip(words, words[1:]) if a == "the" and b in THINGS_MET]
+        thing = all(one in met for one in things) if things else None
+        met |= {w for w, before in zip(words[1:], words) if w in THINGS_MET} - set(
+            things
+        )
+        found.append((block, True, person, thing))
+    return found
+
+
+def _spoken_of(words, sentence):
+    """Hero nouns ("king") and personal pronouns ("she") of a sentence."""
+    pronouns = {form for forms in grammar.PRONOUNS.values() for form in forms[:2]}
+    if NOBODY.match(sentence):
+        pronouns -= {"it"}
+    return [word for word in words if word in HEROES or word in pronouns]
+
+
+def _same(hero, other):
+    """Whether a noun or pronoun can stand for the hero, a noun."""
+    if hero not in HEROES or other in HEROES:
+        return hero == other
+    return other in grammar.PRONOUNS[HEROES[hero]][:2]
+
+
+@cache
+def _parser():
+    return grammar.Parser("en")

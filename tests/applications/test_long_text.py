@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from applications import long_text
+from applications import grammar, long_text
 from core.pt import checkpoints
 from core.pt import pretrained as pt_pretrained
 from core.pt import rollout as pt_rollout
 from core.pt.models import LSTMPolicy
+from core.text import PretrainedTokenizer
 from core.tf import pretrained as tf_pretrained
 from core.tf import rollout as tf_rollout
 from tests.conftest import ROOT
@@ -156,6 +157,8 @@ def test_what_is_paid(reading):
         ("texts", lambda: long_text.read(None, None, stories(1) + stories(1, 2))),
         ("texts", lambda: long_text.read(None, None, [])),
         ("credit", lambda: long_text.paid(None, "story")),
+        ("blocks", lambda: written(["The cat sat."], blocks=0)),
+        ("beginnings", lambda: written([])),
     ],
 )
 def test_bad_input(name, call):
@@ -185,3 +188,79 @@ def test_the_lstm_reads_on():
     batch = pt_rollout.rollout(policy, env, np.arange(500))
     exact = batch.rewards.sum(axis=1).mean()
     assert exact == pytest.approx(kept["16"], abs=0.01) and exact > 0.9
+
+
+# --- Writing in blocks ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gpt():
+    folder = MODELS / "gpt"
+    return PretrainedTokenizer(folder), pt_pretrained.load(folder)
+
+
+def written(beginnings, gpt=(None, None), blocks=2, context=lambda a, b: b):
+    tok, policy = gpt
+    return long_text.write(
+        pt_rollout.sample, policy, tok, beginnings, blocks, 5, context, seed=0
+    )
+
+
+def test_a_text_is_its_beginning_and_its_blocks(gpt):
+    tok, policy = gpt
+    endless = long_text.Endless(policy, [tok.pad_id, tok.bos_id, tok.eos_id])
+    seen = []
+
+    def context(first, so_far):
+        seen.append(list(so_far))
+        return first
+
+    beginnings = ["The cat sat on the mat.", "The king played in the park."]
+    texts = written(beginnings, (tok, endless), context=context)
+    assert [text[0] for text in texts] == beginnings
+    assert all(len(text) == 3 and all(text) for text in texts)
+    assert [len(row) for row in seen[2:]] == [len(row) + 5 for row in seen[:2]]
+    for text, row in zip(texts, seen[2:]):
+        assert tok.decode(row) == "".join(text[:2])
+
+
+def test_an_endless_policy_does_not_end(gpt):
+    tok, policy = gpt
+    endless = long_text.Endless(policy, [tok.eos_id])
+    ids = np.array([tok.encode("The cat sat on the mat.")])
+    made = pt_rollout.sample(endless, ids, 60, seed=1)[0]
+    assert tok.eos_id not in made
+    assert tok.eos_id in pt_rollout.sample(policy, ids, 60, seed=1)[0]
+
+
+def test_the_grammars_own_stories_are_consistent():
+    for text in grammar.corpus(200, seed=11):
+        for _, grammatical, person, thing in long_text.judged([text]):
+            assert grammatical and person is not False and thing is not False
+
+
+@pytest.mark.parametrize(
+    ("sentence", "found"),
+    [
+        ("He was so happy.", (True, True, None)),
+        ("She was so happy.", (True, False, None)),
+        ("The queen rested in the park.", (True, False, None)),
+        ("It was very cool there.", (True, None, None)),
+        ("Then it began to rain.", (True, None, None)),
+        ("It was so happy.", (True, False, None)),
+        ("The bird flew away.", (True, None, False)),
+        ("Bird the flew away.", (False, None, None)),
+    ],
+)
+def test_a_sentence_is_judged(sentence, found):
+    text = ["The king walked in the park.", f" {sentence} Then"]
+    assert long_text.judged(text) == [(0, True, True, None), (1, *found)]
+
+
+def test_a_thing_that_was_met_may_be_named():
+    text = [
+        "The king walked in the park.",
+        " Soon he saw an odd bee. The bee",
+        " flew away.",
+    ]
+    assert long_text.judged(text)[1:] == [(1, True, True, None), (2, True, None, True)]
