@@ -3,8 +3,8 @@
 Three habits that a reader relies on and that a machine can see:
 
 - an output shows the number, not the word for a comparison that was made with it;
-- a check says how many seeds, texts or draws stand behind it, and a sentence that
-  rests on few says so;
+- a check says how many seeds, texts or draws stand behind it, and where they are few
+  its section says so;
 - what a chapter reports on is never trained on, and a function that trains names no
   test split: it may call one that evaluates.
 """
@@ -15,9 +15,10 @@ import re
 import nbformat
 import pytest
 import toc
-from checked import MARK, stored
+from checked import CALL, stored
 
 from applications.results import MIME as RESULTS
+from pages.checked import MIME as CHECK
 
 CHAPTERS = toc.chapters()
 FENCE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
@@ -40,7 +41,7 @@ def chapter(request):
 def shown(output):
     """(lines, tables) of an output, as a reader sees them."""
     data = output.get("data", {})
-    if RESULTS in data:  # "rewarded" is a setting
+    if RESULTS in data or CHECK in data:  # "rewarded" is a setting
         return []
     text = output.get("text", data.get("text/markdown", ""))
     if not text and "text/html" not in data:
@@ -133,7 +134,7 @@ COUNTED = re.compile(
     r"|table|set|sample|token|step|subset|split|training|judgement|reader|prefix|state"
     r"|addition|sum|case|order|update|reward|episode|template|image|headline|chunk"
     r"|row|column|answer|voice|conversation|group|task|completion|pass|weight|digit"
-    r"|word|model|entr)"
+    r"|word|model|entr|level|framework|loss|setting|size|rate|metric)"
 )
 SEEDS = re.compile(rf"\b{NUMBER}\s+([\w-]+\s+){{0,2}}?(seed|start|run|training)s?\b")
 FEW = dict(zip(("one", "two", "three", "four"), range(1, 5), strict=True))
@@ -153,11 +154,18 @@ def seeds(over):
     return int(word) if word.isdigit() else FEW.get(word, 5)
 
 
-def paragraphs_with(notebook, name):
-    """The paragraphs and rows whose mark this is."""
-    prose = [c.source for c in notebook.cells if c.cell_type == "markdown"]
-    blocks = [b for text in prose for b in re.split(r"\n\s*\n|\n(?=[|*-] ?)", text)]
-    return [block for block in blocks if name in MARK.findall(block)]
+def sections(notebook):
+    """The texts between headings of the second level: prose, outputs, captions."""
+    found, lines = [], []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and re.search(r"^## ", cell.source, re.M):
+            found.append("\n".join(lines))
+            lines = []
+        lines.append(cell.source if cell.cell_type == "markdown" else "")
+        lines += [f"check: {name}" for name in CALL.findall(cell.source)]
+        lines += [line for o in cell.get("outputs", []) for line in shown(o)]
+        lines.append(str(cell.metadata.get("mystnb", "")))
+    return [*found, "\n".join(lines)]
 
 
 def uncounted(checks):
@@ -165,23 +173,18 @@ def uncounted(checks):
 
 
 def unsaid(checks, notebook):
-    """Checks on fewer than five trainings of which no sentence says so."""
-    whole = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    """Checks on fewer than five trainings whose section does not say so."""
+    texts = sections(notebook)
     few = [n for n, e in checks.items() if 0 < (seeds(e["over"]) or 5) < 5]
     return [
         name
         for name in few
         if not any(
-            FEW_SAID.search(" ".join(block.split()))
-            for block in [*paragraphs_with(notebook, name), sentence(whole, name)]
+            FEW_SAID.search(" ".join(text.split()))
+            for text in texts
+            if f"check: {name}\n" in text + "\n"
         )
     ]
-
-
-def sentence(text, name):
-    """Two hundred characters before a mark."""
-    place = text.find(f"{{checked}}`{name}`")
-    return text[max(0, place - 200) : place]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -210,16 +213,22 @@ def test_what_varied_is_not_counted(over):
 @pytest.mark.parametrize(
     ("text", "over", "found"),
     [
-        ("It is faster {checked}`a`.", "3 seeds", ["a"]),
-        ("It is faster {checked}`a`.", "5 seeds", []),
-        ("In three seeds it is faster {checked}`a`.", "3 seeds", []),
-        ("It is faster in this run {checked}`a`.", "1 seed, 300 texts", []),
-        ("It is faster {checked}`a`.\n\nThree seeds.", "3 seeds", ["a"]),
-        ("It is faster {checked}`a`.", "exact", []),
+        ("It is faster.", "3 seeds", ["a"]),
+        ("It is faster.", "5 seeds", []),
+        ("In three seeds it is faster.", "3 seeds", []),
+        ("It is faster in this run.", "1 seed, 300 texts", []),
+        ("It is faster.\n\n## Next\n\nThree seeds.", "3 seeds", ["a"]),
+        ("It is faster.", "exact", []),
     ],
 )
 def test_few_seeds_are_found(text, over, found):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    before, *after = text.split("\n\n## ")
+    cells = [
+        nbformat.v4.new_code_cell('check("a", 1, 1, 1, over="3 seeds")'),
+        nbformat.v4.new_markdown_cell(before),
+        *(nbformat.v4.new_markdown_cell(f"## {part}") for part in after),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
     assert unsaid({"a": {"over": over}}, notebook) == found
 
 
@@ -346,7 +355,7 @@ def python(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             lines = cell.source.splitlines()
-            kept = ("pass" if re.match(r"\s*[%!]", x) else x for x in lines)
+            kept = ("pass" if re.match(r"\s*[%!][A-Za-z]", x) else x for x in lines)
             text = []
             for line, old in zip(kept, lines, strict=True):
                 indent = old[: len(old) - len(old.lstrip())]
