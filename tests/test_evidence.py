@@ -5,8 +5,8 @@ Three habits that a reader relies on and that a machine can see:
 - an output shows the number, not the word for a comparison that was made with it;
 - a check says how many seeds, texts or draws stand behind it, and where they are few
   its section says so;
-- what a chapter reports on is never trained on, and a function that trains names no
-  test split: it may call one that evaluates.
+- what a chapter reports on is given to no training, neither by the name "test" nor
+  by a variable that holds it; a cell may evaluate what it has trained.
 """
 
 import ast

@@ -58,7 +58,7 @@ def test_marks_lead_to_checks():
 
 def test_a_holds_names_no_condition():
     """A condition belongs into "holds when"."""
-    condition = "when", "if", "where", "only"
+    condition = "when", "if", "where", "only", "once", "unless"
     holds = [row for row in FOUND if row.verdict == "holds"]
     assert not named(r for r in holds if r.reason.lower().startswith(condition))
 
