@@ -19,6 +19,13 @@ def column(row: str, place: int, behind: str = "") -> str:
     return rf"{head}\| {row} \| " + r"[^|\n]*\| " * (place - 1) + "{x}"
 
 
+# Metrics of translations, and their columns.
+BLEU = (
+    ("BLEU, by sample", 1),
+    ("BLEU, by template", 2),
+    ("chrF, by template", 3),
+    ("exact (%), by template", 4),
+)
 CONTROLS = {
     "Text generation": Control(
         "as many supervised updates on whole stories",
@@ -34,19 +41,10 @@ CONTROLS = {
         },
     ),
     "Machine translation": Control(
-        "as many updates of likelihood on 2,000 references",
-        {
-            "BLEU, by template": column("likelihood, 2,000 references", 1, "seeds"),
-            "chrF, by template": column("likelihood, 2,000 references", 2, "seeds"),
-        },
-        {
-            "BLEU, by template": column("likelihood, 2,000 references", 1, "minimum"),
-            "chrF, by template": column("likelihood, 2,000 references", 2, "minimum"),
-        },
-        {
-            "BLEU, by template": column("the start, sampled", 1, "seeds"),
-            "chrF, by template": column("the start, sampled", 2, "seeds"),
-        },
+        "as many updates of likelihood on 2,000 references, three seeds",
+        {m: column("likelihood, 2,000 references", k, "seeds") for m, k in BLEU},
+        {m: column("likelihood, 2,000 references", k, "minimum") for m, k in BLEU},
+        {m: column("the start, sampled", k, "seeds") for m, k in BLEU},
         points=1.0,
     ),
     "Summarisation": Control(
