@@ -140,7 +140,7 @@ def draw():
         )
     for y, (_, gains) in enumerate(found):
         if len(gains) == 1:
-            ax.text(1, -0.16 - y, "control not run", va="center", fontsize=8)
+            ax.text(1, -0.16 - y, "no control of this metric", va="center", fontsize=8)
     ax.axvline(0, color=plots.COLORS["black"], linewidth=1)
     ax.set_yticks([-y for y in range(len(found))], [name for name, _ in found])
     ax.tick_params(axis="y", labelsize=8)
