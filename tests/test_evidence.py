@@ -3,8 +3,8 @@
 Three habits that a reader relies on and that a machine can see:
 
 - an output shows the number, not the word for a comparison that was made with it;
-- a check says how many seeds, texts or draws stand behind it, and where they are few
-  its section says so;
+- a check says how many seeds, texts or draws stand behind it, and where few trainings
+  are compared its section says so;
 - what a chapter reports on is given to no training, neither by the name "test" nor
   by a variable that holds it; a cell may evaluate what it has trained.
 """
@@ -168,9 +168,13 @@ def uncounted(checks):
 
 
 def unsaid(checks, notebook):
-    """Checks on fewer than five trainings whose section does not say so."""
+    """Comparisons of fewer than five trainings whose section does not say so.
+
+    A check that is false at 0 is one of a difference.
+    """
     texts = sections(notebook)
-    few = [n for n, e in checks.items() if 0 < (seeds(e["over"]) or 5) < 5]
+    compared = {n: e["over"] for n, e in checks.items() if e["false_at"] == 0}
+    few = [name for name, over in compared.items() if 0 < (seeds(over) or 5) < 5]
     return [
         name
         for name in few
@@ -224,7 +228,8 @@ def test_few_seeds_are_found(text, over, found):
         *(nbformat.v4.new_markdown_cell(f"## {part}") for part in after),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    assert unsaid({"a": {"over": over}}, notebook) == found
+    assert unsaid({"a": {"over": over, "false_at": 0}}, notebook) == found
+    assert not unsaid({"a": {"over": over, "false_at": 0.5}}, notebook)
 
 
 # --- What is reported on is not trained on --------------------------------------
