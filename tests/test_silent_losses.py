@@ -484,6 +484,13 @@ def test_weights_of_old_samples_are_bounded(fw):
     np.testing.assert_allclose(found[:, 0], [BOUND, np.exp(0.6), np.exp(-120.0)])
 
 
+def test_the_temperature_of_a_compiled_sampler_is_a_tensor():
+    logits = TF.tensor(np.random.default_rng(0).normal(size=(2, 5)))
+    cooled = TF.logprobs.sampling_logits(logits, tf.constant(0.7, tf.float64))
+    wanted = TF.logprobs.sampling_logits(logits, 0.7)
+    np.testing.assert_allclose(cooled, wanted, rtol=1e-12)
+
+
 # --- KL of policies that are close, and far ---------------------------------
 
 
