@@ -233,10 +233,13 @@ def test_a_mark_leads_to_its_check(browser, site):
     visit(browser, f"{site}/book/kl.html")
     found = browser.execute_script(
         "return [...document.querySelectorAll('a.checked')].map(a => "
-        "[a.title, !!document.getElementById(a.getAttribute('href').slice(1))])"
+        "[a.title, !!document.getElementById(a.getAttribute('href').slice(1)), "
+        "a.previousSibling.data.slice(-1)])"
     )
     assert len(found) == 5
-    assert all(there and "false at" in title for title, there in found)
+    for title, there, before in found:
+        assert there and "false at" in title
+        assert before == "\N{NO-BREAK SPACE}"  # not alone at the start of a line
     for width in (1280, 400):
         set_width(browser, width)
         browser.execute_script("document.querySelector('a.checked').focus()")

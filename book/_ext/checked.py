@@ -90,6 +90,16 @@ def anchor(app, doctree):
             cell["ids"] += [f"check-{name}" for name in names]
 
 
+def bind(app, doctree):
+    """A mark stands in the line of the word before it."""
+    for mark in list(doctree.findall(nodes.reference)):
+        place = mark.parent.index(mark) - 1
+        before = mark.parent[max(0, place)]
+        if "checked" in mark["classes"] and isinstance(before, nodes.Text):
+            bound = nodes.Text(f"{before.rstrip()}\N{NO-BREAK SPACE}")
+            mark.parent[place] = bound  # not by its text, which others have, too
+
+
 def resolve(app, doctree, docname):
     for mark in doctree.findall(nodes.reference):
         if "checked" in mark["classes"]:
@@ -129,6 +139,7 @@ def setup(app):
     app.add_role("checked", Checked())
     app.add_directive("checked-counts", Counts)
     app.connect("doctree-read", anchor)
+    app.connect("doctree-read", bind)
     app.connect("doctree-resolved", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
