@@ -725,6 +725,13 @@ def test_numbers_that_are_refused(fw, number):
 
 
 @each
+def test_a_label_is_a_share(fw):
+    ones, labels = np.ones((1, 2)), np.array([[1, 1.5]])
+    with pytest.raises(ValueError, match="^labels: expected"):
+        fw.preferences.process_reward_loss(*map(fw.tensor, (ones, labels, ones)))
+
+
+@each
 def test_minimum_risk_takes_sequences_alone(fw):
     """Rows of tokens would be cut into groups of tokens."""
     table = fw.tensor(np.ones((4, 2)))
