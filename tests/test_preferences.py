@@ -77,6 +77,10 @@ def test_process_rewards_by_hand(fw):
     np.testing.assert_allclose(value, np.log([4 / 3, 2, 4, 4]).mean(), rtol=1e-14)
     right = np.array([[3 / 4, 1 / 2, 3 / 4], [1 / 4, 0, 0]])
     np.testing.assert_allclose(gradient, (right - labels) * mask / 4, atol=1e-15)
+    # One token, or none.
+    for lone, wanted in ((mask[1:], np.log(4)), (0 * mask[1:], 0)):
+        value = loss(*map(fw.tensor, (scores[1:], labels[1:], lone)))
+        assert float(value) == pytest.approx(wanted, rel=1e-14)
     # A score far on the wrong side costs its size, and stays finite.
     value, (gradient,) = fw.grad(
         lambda x: loss(x, fw.tensor(labels[:1]), fw.tensor(mask[:1])),
