@@ -133,6 +133,22 @@ def test_k1_in_the_loss_has_no_gradient_in_expectation(fw):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_chunk_of_logits_takes_64_mebibytes(fw):
+    assert 4 * fw.logprobs.LOGITS_AT_ONCE == 64 * 2**20  # in float32
+    features, seen = fw.tensor(np.random.default_rng(0).normal(size=(8, 3))), []
+
+    def logits_of(part):
+        seen.append(len(part))
+        return part
+
+    for size, chunks in ((2**24, 1), (2**24 + 1, 2), (2**26, 4)):
+        tokens = fw.tensor(np.arange(8) % 3)
+        fw.logprobs.token_scores(logits_of, features, tokens, size)
+        assert seen == [8 // chunks] * chunks
+        seen.clear()
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 @pytest.mark.parametrize("size", [0, 24, 25, 35, 120])
 def test_token_scores_in_chunks(fw, size, monkeypatch):
     """7 tokens of 5 logits: the same in one chunk or some, gradient too."""
