@@ -9,7 +9,7 @@ import tensorflow as tf
 import toc
 import torch
 
-from applications import starters
+from applications import results, starters
 from core.pt import pretrained as pt_pretrained
 from core.tf import pretrained as tf_pretrained
 from tests.conftest import ROOT
@@ -61,7 +61,7 @@ def test_the_start_in_both_frameworks(name):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_keeps_its_results(path):
-    (name, outcomes), *more = results_table.stored(path)
+    (name, outcomes), *more = results.stored(path)
     assert name and not more
     for framework in ("PyTorch", "TensorFlow"):
         own = [o for o in outcomes if o.framework == framework]
@@ -75,5 +75,5 @@ def test_a_chapter_keeps_its_results(path):
 
 
 def test_the_page_lists_the_chapters():
-    table = results_table.table()
-    assert all(f"]({path.name})" in table for path in CHAPTERS)
+    page = results_table.page()
+    assert all(f"]({path.name})" in page for path in CHAPTERS)
