@@ -113,6 +113,17 @@ def test_the_baseline_reads_the_whole_prompt(fw):
     assert np.abs(np.diff(np.sort(values))).min() > 1e-4
 
 
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("types", [("int32", "int64"), ("int64", "int32")])
+def test_ids_of_two_integer_types(fw, types):
+    policy = fw.models.LSTMPolicy(7, 4, 5, seed=1)
+    ids = np.array([[3, 4]]), np.array([[5, 6, 2]])
+    one = policy.score(*map(fw.tensor, ids))
+    other = policy.score(*(fw.tensor(x.astype(t)) for x, t in zip(ids, types)))
+    for x, y in zip(one, other):
+        np.testing.assert_array_equal(fw.numpy(x), fw.numpy(y))
+
+
 def test_attention_is_more_than_the_lstm():
     ids = np.array([[1, 2, 3]]), np.array([[4, 5, 6]])
     for fw in (PT, TF):

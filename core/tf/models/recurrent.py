@@ -61,6 +61,7 @@ class Policy(TokenPolicy, _Recurrent):
         """Logits (B, T, V) and values (B, T); ValueError for padded prompts."""
         group_size = sampling.group_size(self, prompts, completions, prompt_mask)
         prompts = _repeated(prompts, prompt_mask, group_size)
+        prompts = tf.cast(prompts, completions.dtype)  # int32 beside int64
         ids = tf.concat([prompts, completions[:, :-1]], axis=1)  # (B, P+T-1)
         logits, values = self(ids)
         first = prompts.shape[1] - 1  # the last prompt token chooses token 0
