@@ -87,10 +87,10 @@ book: install
 # are its warnings: the tests build all pages anew.
 site: install
 	$(BUILD) --all -W -n --keep-going
-	$(PY) -m pytest tests/test_site.py
+	$(PY) -m pytest tests/test_site*.py
 
 unit: install
-	$(ONE_THREAD) $(PYTEST) tests --ignore=tests/test_site.py
+	$(ONE_THREAD) $(PYTEST) tests --ignore-glob='tests/test_site*.py'
 
 notebooks: install
 	$(ONE_THREAD) $(NBVAL) $(CHAPTERS)

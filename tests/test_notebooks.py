@@ -185,6 +185,14 @@ def test_the_first_cell_sets_colab_up(chapter):
     assert first["outputs"] == []
 
 
+def test_the_second_cell_chooses_the_frameworks(chapter):
+    """pages.frameworks skips the other framework's statements."""
+    (_, switch), (_, imports) = code_cells(chapter)[1:3]
+    assert tags(switch) == {"switch"}
+    assert source(switch).split("  # ")[0].endswith('frameworks.use("both")')
+    assert {"setup", "hide-input"} <= tags(imports)
+
+
 def test_one_address_of_the_repository():
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     assert f"{config['repository']['url']}\n" in colab_cell()

@@ -17,21 +17,39 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
 }
+HIDDEN = {"hide-cell", "hide-input"}
+SOLUTION = "#### Solution"
+FOLDING = ("execution", "collapsed", "scrolled", "jupyter", "id")
 
 
 def clean(notebook):
-    """Leave nothing that differs between two runs on equal machines."""
+    """Leave nothing that differs between two runs on equal machines.
+
+    What the site folds is folded in JupyterLab and on Colab, too: the code of cells
+    with a tag hide-..., and all below a heading "Solution".
+    """
+    book = notebook.metadata.get("book")  # what the chapter defines and needs
     notebook.metadata = nbformat.from_dict(METADATA)
+    if book:
+        notebook.metadata.book = book
+    solutions = []
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
-        for key in ("execution", "collapsed", "scrolled", "jupyter"):
+        for key in FOLDING:
             cell.metadata.pop(key, None)
+        if HIDDEN & set(cell.metadata.get("tags", [])):
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        if cell.source == SOLUTION:
+            cell.metadata |= {"jp-MarkdownHeadingCollapsed": True, "id": cell.id}
+            solutions.append(cell.id)
+    if solutions:
+        notebook.metadata.colab = {"collapsed_sections": solutions}
     return notebook
 
 
 def run(path):
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.metadata |= nbformat.from_dict(METADATA)
     NotebookClient(
         notebook,
         timeout=600,
