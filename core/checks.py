@@ -174,8 +174,8 @@ def finite_array(name: str, values: Any, expected: tuple | None = None):
 
 def floats(name: str, values: Any):
     """The values as float64; ValueError for what are no real numbers."""
-    with about(name):
-        values = np.asarray(values)
+    with about(name):  # a tensor that takes a gradient is read as any other
+        values = np.asarray(values.detach() if hasattr(values, "detach") else values)
     kind = values.dtype
     require(kind.kind in "biuf", f"{name}: expected real numbers, got {kind}")
     return values.astype(np.float64, copy=False)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core import checks
-from tests.both import BOTH
+from tests.both import BOTH, tf, torch
 
 NAN, INF = float("nan"), float("inf")
 NO_NUMBERS = ["1", "", b"1", None, [], [1], (1, 2), {}, 1j, np.complex64(1), object()]
@@ -110,6 +110,13 @@ def test_shapes_are_named():
         checks.shape((2, 2), rows=[[1], [1, 2]])
     with pytest.raises(ValueError, match="^rows: expected the shape of texts"):
         checks.shape((2, 2), "texts", rows=[[1, 2]])
+
+
+@pytest.mark.parametrize("make", [torch.nn.Parameter, tf.Variable])
+def test_a_mask_that_takes_a_gradient_is_read(make):
+    """In both frameworks: one refused what the other took."""
+    found = checks.mask("mask", make(torch.tensor([[1.0, 1.0], [1.0, 0.0]])))
+    assert found.tolist() == [[1, 1], [1, 0]]
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

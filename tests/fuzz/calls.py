@@ -409,11 +409,15 @@ CALLS = {
         "options": optional(only({"row": 0}, above={"row": 1}, other={"a": 0})).but(
             "dict", "list"
         ),
+        # with a vocabulary of the prompts beside it only EOS must be below
+        "BatchedEnvironment": {"vocab_size": count(6, 3)},
         "BatchedEnvironment (mask)": {
+            "vocab_size": count(6, 3),
             "prompts": ids(PROMPTS, 0, 6),
             "prompt_mask": optional(mask(BEFORE)).plus(hole=[[1, 0], [1, 1]]),
         },
         "BatchedEnvironment (targets)": {
+            "vocab_size": count(6, 3),
             "targets": ids(TARGETS[:2], 0, 6),
             "target_mask": optional(mask([[1, 1, 1], [1, 1, 0]])),
         },

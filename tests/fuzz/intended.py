@@ -54,6 +54,7 @@ INTENDED: dict[tuple, str] = {
     ("core.types.Rows.take", "index", "*", "foreign"): INDEX,
     ("core.settings.PolicyGradientConfig", "per_prompt", "*", "other"): FIT,
     ("applications.metrics.pass_at_k", "samples", "below", "other"): FIT,
+    ("core.exact.batch_moments", "max_batches", "below", "other"): FIT,
     ("core.weights.read_model", "kind", "*", "other"): FIT,
     ("core.pt.*", "*", "array", "foreign other"): NUMPY,
     ("core.pt.*", "*", "0-d", "foreign"): NUMPY,
