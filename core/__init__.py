@@ -26,6 +26,7 @@ hub                         directories in Hugging Face's layout
 policies                    what every policy offers
 pretraining                 batches for supervised training
 buffer                      the experience buffer
+report                      what a run is doing: numbers, and signs of faults
 documents                   the documents' programs, what both frameworks share
 trainers.loop               take steps, show them, save, resume
 trainers.policy_gradient    sample, compare, choose the rows of an update

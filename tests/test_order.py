@@ -57,7 +57,10 @@ def test_a_good_order():
         (GOOD[::-1], "state: b needs it, a defines"),
         ([*GOOD, Chapter("c", ("state",))], "state: defined by a and c"),
         (GOOD[:1], "action: defined nowhere"),
-        ([Chapter("z", (), (), ("action",)), *GOOD], "action: z links to it, b defines"),
+        (
+            [Chapter("z", (), (), ("action",)), *GOOD],
+            "action: z links to it, b defines",
+        ),
         ([*GOOD, Chapter("c", (), (), ("goal",))], "goal: c links to it, no entry has"),
         ([*GOOD, Chapter("c", (), ("goal",))], "goal: c lists it, the glossary does"),
         ([Chapter("z", (), ("state",)), *GOOD], "state: z needs it, a defines"),

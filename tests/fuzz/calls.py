@@ -294,6 +294,19 @@ CALLS = {
         "ExperienceBuffer.sample": {"rng": rng().but("state")}
         | {"batch_size": count(2, 1, 4)},
     },
+    "core.report": {
+        "history": only(
+            [{"return": 1.0, "length": 2.0, "grad_norm": 1.0}],
+            none=[],
+            other=[{"return": 1.0}],
+            nan=[{"return": float("nan"), "length": 2.0, "grad_norm": 1.0}],
+        ),
+        "batch": thing(rollout()),
+        "logprobs": optional(floats(4, 3)),
+        "values": optional(floats(4, 3)),
+        "group_size": count(2, 1, 4),
+        "explained": {"values": floats(4, 3)},
+    },
     "core.pretraining": {
         "texts": texts("ab", "c", "cab").but("fewer"),
         "length": LENGTH,
@@ -458,6 +471,7 @@ PARTS = {
     "core.algorithms": "Ratio Aggregate Aggregate.tokens",
     "core.settings": "Training",
     "core.mdp": "TokenMDP",
+    "core.report": "Report Sign of_run",
     "core.text": "FileTokenizer",
     "core.types": "Rows",
     "core.envs": "TokenEnvironment",
