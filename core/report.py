@@ -152,7 +152,8 @@ def of_run(curves: dict, ends: dict, few: int) -> list[Sign]:
         meaning = "the texts grow or shrink: by the reward, or for want of an end"
         signs.append(Sign("length", growth, LONGER, meaning))
     norms = curves["grad_norm"]
-    spike = float(norms.max() / max(np.median(norms), 1e-12))
+    moved = norms[norms > 1e-9]  # groups of equal returns alone have no gradient
+    spike = float(moved.max() / np.median(moved)) if len(moved) else 0.0
     if spike > SPIKE:
         meaning = "single steps have gradients far above the others"
         signs.append(Sign("grad_norm", spike, SPIKE, meaning))

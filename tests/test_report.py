@@ -130,6 +130,9 @@ def test_a_spike_of_the_gradient():
     assert signs(history(grad_norm=norms)) == set()
     norms[7] = 21.0
     assert signs(history(grad_norm=norms)) == {"grad_norm"}
+    norms[8:] = 1e-15  # no gradient is not the usual one
+    assert signs(history(grad_norm=np.r_[norms[:7], norms[8:], 2.0])) == set()
+    assert signs(history(grad_norm=0.0)) == set()
 
 
 def test_the_critics_error():
