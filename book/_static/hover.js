@@ -1,0 +1,165 @@
+// Cards at links to terms, references, equations and figures.
+//
+// They open under the mouse, at the keyboard's focus and at the first touch; Escape
+// closes them.  What they show stands in hover-data.js (book/_ext/hover.py), which is
+// loaded as a script at the first card, since a page on a disk can fetch nothing.
+(() => {
+  "use strict";
+
+  const WAIT = 200; // milliseconds under the mouse
+  const source = document.currentScript?.src;
+  const root = new URL(document.documentElement.dataset.content_root ?? "./",
+    location.href).href;
+  const LINKS = "article a.reference.internal[href*='#']";
+  let loaded = null; // a promise of the data
+  let open = null; // the link whose card is open
+  let wanted = null; // the link whose card shall open
+  let timer = 0;
+
+  const card = document.createElement("div");
+  card.className = "hover-card mathjax_process tex2jax_process";
+  card.id = "hover-card";
+  card.setAttribute("role", "tooltip");
+  card.hidden = true;
+
+  function data() {
+    loaded ??= new Promise((resolve) => {
+      const script = document.createElement("script");
+      script.src = new URL("hover-data.js", source).href;
+      script.onload = () => resolve(window.hoverCards ?? {});
+      script.onerror = () => resolve({});
+      document.head.append(script);
+    });
+    return loaded;
+  }
+
+  // The page's MathJax; a page without formulas has none, and gets it now.
+  function mathjax() {
+    if (!window.MathJax) {
+      window.MathJax = { startup: { typeset: false } };
+      const script = document.createElement("script");
+      script.src = new URL("mathjax/tex-svg-full.js", source).href;
+      document.head.append(script);
+      return new Promise((resolve) => {
+        script.onload = () => resolve(window.MathJax.startup.promise);
+        script.onerror = resolve;
+      });
+    }
+    return Promise.resolve(window.MathJax.startup?.promise);
+  }
+
+  // The address as the data has it: relative to the site's root.
+  const address = (link) =>
+    (link.href.startsWith(root) ? decodeURI(link.href.slice(root.length)) : "");
+
+  function place(link) {
+    const lines = link.getClientRects(); // a link may be broken over two lines
+    const box = lines[0] ?? link.getBoundingClientRect();
+    const wide = document.documentElement.clientWidth;
+    card.style.maxWidth = `${Math.min(480, wide - 16)}px`;
+    const [width, height] = [card.offsetWidth, card.offsetHeight];
+    const left = Math.max(8, Math.min(box.left, wide - width - 8));
+    const below = (lines[lines.length - 1] ?? box).bottom + 6;
+    const above = box.top - height - 6;
+    const top = below + height <= window.innerHeight || above < 0 ? below : above;
+    card.style.left = `${left}px`;
+    card.style.top = `${top}px`;
+  }
+
+  async function show(link) {
+    wanted = link;
+    const content = (await data())[address(link)];
+    if (wanted !== link || content === undefined) return;
+    hide();
+    wanted = open = link;
+    card.innerHTML = content;
+    for (const image of card.querySelectorAll("img")) {
+      image.src = new URL(image.getAttribute("src"), root).href;
+      image.onload = () => open === link && place(link);
+    }
+    if (link.title) { // the card says more
+      link.dataset.title = link.title;
+      link.removeAttribute("title");
+    }
+    link.setAttribute("aria-describedby", card.id);
+    card.hidden = false;
+    place(link);
+    if (!card.querySelector(".math")) return;
+    await mathjax();
+    if (open !== link) return;
+    await window.MathJax.typesetPromise?.([card]);
+    if (open === link) place(link);
+  }
+
+  function hide() {
+    clearTimeout(timer);
+    wanted = null;
+    if (!open) return;
+    window.MathJax?.typesetClear?.([card]);
+    card.hidden = true;
+    card.replaceChildren();
+    open.removeAttribute("aria-describedby");
+    if (open.dataset.title) {
+      open.title = open.dataset.title;
+      delete open.dataset.title;
+    }
+    open = null;
+  }
+
+  function later(action) {
+    clearTimeout(timer);
+    timer = setTimeout(action, WAIT);
+  }
+
+  const linkOf = (target) => target.closest?.(LINKS) ?? null;
+  let touched = null; // the link of the touch that goes on
+
+  document.addEventListener("pointerover", (event) => {
+    if (event.pointerType === "touch") return;
+    const link = linkOf(event.target);
+    if (link === open && open) clearTimeout(timer); // back from the card
+    else if (link) later(() => show(link));
+    else if (card.contains(event.target)) clearTimeout(timer); // it may be read
+    else if (open) later(hide);
+    else clearTimeout(timer);
+  });
+  document.addEventListener("pointerdown", (event) => {
+    touched = event.pointerType === "touch" ? linkOf(event.target) : null;
+    if (!card.contains(event.target) && linkOf(event.target) !== open) hide();
+  });
+  document.addEventListener("click", async (event) => {
+    const link = linkOf(event.target);
+    if (!link) return;
+    if (link === touched && link !== open && window.hoverCards?.[address(link)]) {
+      event.preventDefault(); // the second touch follows the link
+      show(link);
+    } else {
+      hide();
+    }
+    touched = null;
+  });
+  document.addEventListener("focusin", (event) => {
+    const link = linkOf(event.target);
+    if (link && link.matches(":focus-visible") && !touched) show(link);
+  });
+  document.addEventListener("focusout", (event) => {
+    if (linkOf(event.target) === open) hide();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") hide();
+  });
+  window.addEventListener("resize", hide);
+  window.addEventListener("scroll", () => open && place(open), { passive: true });
+
+  function start() {
+    document.body.append(card);
+    const touches = window.matchMedia("(hover: none)").matches;
+    if (touches && document.querySelector(LINKS)) data(); // before the first tap
+  }
+
+  if (document.readyState === "loading") {
+    document.addEventListener("DOMContentLoaded", start);
+  } else {
+    start();
+  }
+})();
