@@ -268,7 +268,7 @@
     const rows = data.x.map((x, i) => html("tr", {},
       html("th", { scope: "row" }, shown(x, xdigits)), ...cells.map((c) => c[i])));
     const table = html("details", { class: "ia-numbers" }, html("summary", {}, "Numbers"),
-      html("div", { class: "ia-scroll ia-tall" }, html("table", {},
+      html("div", { class: "ia-scroll ia-tall", tabindex: 0 }, html("table", {},
         html("thead", {}, head), html("tbody", {}, ...rows))));
     drawing.setAttribute("aria-label",
       `${data.ylabel || "Lines"} against ${data.xlabel || "x"}; the numbers are below.`);
