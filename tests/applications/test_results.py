@@ -196,6 +196,15 @@ def test_every_control_is_of_an_application():
     assert set(CONTROLS) <= {name for name, *_ in found}
 
 
+def test_the_frameworks_are_compared_on_their_shared_seeds():
+    ours = outcome((0.5, 0.6, 0.9))
+    theirs = Outcome("TensorFlow", "BLEU", 0.3, (0.5, 0.62), 20.0)
+    assert "at most 0.01 (BLEU)" in results_table.agreement([(ours, theirs)])
+    same = Outcome("TensorFlow", "BLEU", 0.3, (0.5, 0.6), 20.0)
+    assert "three decimals" in results_table.agreement([(ours, same)])
+    assert results_table.agreement([(ours, None)]) == "TensorFlow was not run."
+
+
 def test_the_page_has_every_metric_once():
     page = results_table.page()
     for name, file, _, numbers, metrics in results_table.applications():
