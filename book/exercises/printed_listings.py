@@ -52,12 +52,7 @@ def _with_the_next(q):
 GREEDY = Exercise(
     "greedy",
     expected=_greedy,
-    cases=[
-        ([0.2, 0.7, 0.5],),
-        ([0.7, 0.7, 0.5],),
-        ([-1.0, -3.0],),
-        ([0.0, 0.0, 0.0],),
-    ],
+    cases=[([0.2, 0.7, 0.5],), ([0.7, 0.7, 0.5],), ([-1.0, -3.0],), ([0.0, 0.0, 0.0],)],
     hint="Of equally good actions only one may have the probability 1.",
     wrong=[_shared, _with_the_next],
 )
