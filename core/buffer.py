@@ -2,8 +2,6 @@
 updates, with the log-probabilities they were drawn with.
 """
 
-from __future__ import annotations
-
 from collections import deque
 
 import numpy as np

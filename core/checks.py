@@ -4,8 +4,6 @@ All raise ValueError; the message names the argument and what was expected, and 
 it helps what came.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager

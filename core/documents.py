@@ -5,8 +5,6 @@ its own names in its order; `main` runs its program.  `models`, `trainers` ... a
 those modules of a framework; B texts, T tokens.
 """
 
-from __future__ import annotations
-
 import re
 from argparse import ArgumentParser
 from dataclasses import replace

@@ -7,8 +7,6 @@ are Gymnasium environments: an action is a token, and `step` returns its reward.
 N texts in the task, B batch, P prompt length, T completion length.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from copy import copy
 from itertools import takewhile

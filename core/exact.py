@@ -9,8 +9,6 @@ vocabulary.  A policy is a table of logits (S, V): one softmax per state, and so
 gradient.  Everything is NumPy, float64, natural logarithms (nats).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import product
 

@@ -5,8 +5,6 @@ An option that would change what a model computes is refused, not ignored, and s
 weight that is missing, left over or of another shape.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import asdict, fields

@@ -4,8 +4,6 @@ N prompts, B completions, B / N of each prompt one after the other; P prompt, T
 completion length, V vocabulary.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 

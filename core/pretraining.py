@@ -4,8 +4,6 @@ A batch is (inputs, targets, mask), as `SupervisedTrainer.step` takes it; every 
 stands between BOS and EOS, which the tokenizer must have.  B rows, L tokens a row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

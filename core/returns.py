@@ -7,8 +7,6 @@ including the last token of each row, then 0.  All results are 0 where mask is 0
 rewards there are ignored.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -2,8 +2,6 @@
 written here, and sequences of digits to be sorted, made from a seed.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from core import checks

@@ -5,8 +5,6 @@ by frequency.  All share one interface (`Tokenizer`) and three special tokens: 0
 1 begins, 2 ends a text.  `PretrainedTokenizer` reads the files of a published model.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -14,7 +12,7 @@ from functools import cached_property
 from itertools import chain, dropwhile, takewhile
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tokenizers
@@ -156,7 +154,7 @@ class CharTokenizer(Tokenizer):
         super().__init__(list(dict.fromkeys(chain.from_iterable(pieces))))
 
     @classmethod
-    def from_tokens(cls, tokens: Iterable[str]) -> CharTokenizer:
+    def from_tokens(cls, tokens: Iterable[str]) -> Self:
         """A tokenizer with exactly these tokens, of any length."""
         tokenizer = cls.__new__(cls)
         Tokenizer.__init__(tokenizer, tokens)

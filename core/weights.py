@@ -6,8 +6,6 @@ Files and directories are written beside their place and renamed: after a kill a
 time the old one is there or the new one.  Two writers of one path are not kept apart.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Texts cut into words and joined again, for Chinese and English."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterable

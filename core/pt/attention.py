@@ -4,8 +4,6 @@ N prompts, G completions of each, B = N G rows; L, S lengths, P prompt length,
 T completion length, H heads, K width of a head, D = H K.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -5,12 +5,10 @@ N prompts, B completions, B / N of each prompt one after the other; L sequence
 length, P prompt, T completion, V vocabulary, D width.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -78,7 +76,7 @@ class CausalLM(TokenPolicy, nn.Module):
         """The token embedding."""
         return self.model.get_input_embeddings()
 
-    def train(self, mode: bool = True) -> CausalLM:
+    def train(self, mode: bool = True) -> Self:
         """As always, but for dropout, of which there is none."""
         super().train(mode)
         self.model.eval()

@@ -3,8 +3,6 @@
 Names and shapes are the same in both frameworks, so what one saves the other loads.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """Q-learning with a network: a policy's logits, read as action values."""
 
-from __future__ import annotations
-
 import torch
 
 from core.pt import checkpoints

@@ -4,8 +4,6 @@ stands under a mask.
 M tokens, B rows, L length, D width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -7,8 +7,6 @@ a token, to be maximised: minus `aggregate` of it is a loss.  ValueError for sha
 differ, an argument out of range, a mask of others than 0 and 1; at 0 nothing counts.
 """
 
-from __future__ import annotations
-
 import torch
 
 from core import checks

@@ -3,8 +3,6 @@
 B batch, T completion length.
 """
 
-from __future__ import annotations
-
 from core.algorithms import Algorithm, Clipped, ClippedWeight, Plain, Ratio
 from core.pt import losses
 from core.pt.logprobs import alike, kl_estimate

@@ -6,8 +6,6 @@ over its mask.  A loss is the mean over B.  Shapes that differ and numbers outsi
 range or not finite raise a ValueError.
 """
 
-from __future__ import annotations
-
 import torch
 from torch.nn.functional import logsigmoid
 

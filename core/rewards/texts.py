@@ -6,8 +6,6 @@ holds one entry per completion.  Where TRL hands over conversations, lists of {"
 ValueError for what is no text, as None or NaN.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -10,8 +10,6 @@ vocabulary has: 0 is a letter for GPT-2.  `core.envs.BatchedEnvironment` gives t
 `unpadded` makes them of padded texts.  Where texts end with EOS, the target does too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -5,8 +5,6 @@ way; and how a function is compiled.
 M tokens, B rows, L length, D width.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial, wraps

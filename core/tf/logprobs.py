@@ -4,8 +4,6 @@ estimates k1, k2, k3 (Schulman 2020, "Approximating KL Divergence").  All in nat
 B batch, T completion length, V vocabulary.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

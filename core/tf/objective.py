@@ -3,8 +3,6 @@
 B batch, T completion length.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from core.algorithms import Algorithm, Clipped, ClippedWeight, Plain, Ratio

@@ -4,8 +4,6 @@ labels of single steps, and policies from preferences alone (DPO).
 B pairs or completions, P prompt length, T completion length.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from core.tf import preferences as losses

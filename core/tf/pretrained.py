@@ -1,7 +1,5 @@
 """Models from directories in Hugging Face's layout, and back."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

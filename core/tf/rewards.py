@@ -4,8 +4,6 @@ N prompts, B completions, B / N of each prompt one after the other; P prompt,
 T completion length.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

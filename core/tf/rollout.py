@@ -3,8 +3,6 @@
 N prompts, B completions, P prompt, T completion length, V vocabulary.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

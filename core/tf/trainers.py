@@ -1,8 +1,6 @@
 """The trainers: policy gradient (sample, score, weigh, step) and cross-entropy
 on given targets; what no gradient passes through is in `core.trainers`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

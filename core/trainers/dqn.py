@@ -1,7 +1,5 @@
 """Q-learning with a network without its gradients."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

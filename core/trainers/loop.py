@@ -3,8 +3,6 @@ them, resume.  No framework: models and optimizers are read and written by the f
 of `core.pt.checkpoints` or `core.tf.checkpoints`.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Iterable

@@ -2,8 +2,6 @@
 their advantages are, and which rows each update reads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any

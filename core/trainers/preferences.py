@@ -4,8 +4,6 @@ preferences or from labels of single steps, and policies from preferences alone 
 B pairs or completions, P prompt length, T completion length.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

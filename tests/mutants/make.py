@@ -6,7 +6,7 @@ mistake made twice: wherever a function has equally many places for an operator 
 the mistake is made in both at once.
 
 Left out is what cannot change a number, or is an error for every number:
-- annotations, which no module evaluates; f-strings, which are messages of errors;
+- annotations, of which no number comes; f-strings, which are messages of errors;
   docstrings, `__all__` and plain strings, which no operator touches;
 - `strict=` of a zip, whose lengths were compared before;
 - the order of texts, of which only equality means something;

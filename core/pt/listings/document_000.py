@@ -1,7 +1,5 @@
 """Document 000's program: an agent learns to write a text from rewards."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """Document 003's policy network, which learns to continue eight texts."""
 
-from __future__ import annotations
-
 from core.documents import continue_text, generate_text, reward_function, train_model
 from core.pt import rollout as pt_rollout
 from core.pt import trainers as pt_trainers

@@ -1,7 +1,5 @@
 """BERT with one of three heads; letters of shapes as in `core.pt.models`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

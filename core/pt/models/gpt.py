@@ -1,7 +1,5 @@
 """GPT-2 with a value head; the letters of shapes are those of `core.pt.models`."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

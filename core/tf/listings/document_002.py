@@ -1,7 +1,5 @@
 """Document 002's classifier, trained and evaluated as its section 3 asks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import tensorflow as tf

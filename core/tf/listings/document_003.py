@@ -1,7 +1,5 @@
 """Document 003's policy network, which learns to continue eight texts."""
 
-from __future__ import annotations
-
 from core.documents import continue_text, generate_text, reward_function, train_model
 from core.tf import rollout as tf_rollout
 from core.tf import trainers as tf_trainers

@@ -1,7 +1,5 @@
 """Document 004's instant reward, and the update that its section 5.4 promises."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """GPT-2 with a value head; the letters of shapes are those of `core.tf.models`."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

@@ -1,8 +1,6 @@
 """The recurrent policies of documents 000 and 003, and the network of a baseline b(X);
 letters of shapes as in `core.tf.models`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
