@@ -10,7 +10,7 @@ types                       records: sampled texts, pairs of texts
 sampling                    what both samplers check and draw
 words                       texts cut into words, and joined
 text                        tokenizers
-tasks                       texts to continue, digits to sort
+tasks                       texts of the documents' environments
 rewards.texts               rewards on texts, as TRL takes them
 rewards.tokens              rewards on token ids; potentials
 rewards                     both under one name
@@ -45,7 +45,6 @@ trainers.preferences        reward models and DPO
 *.objective                 an algorithm's records as terms of a loss
 *.preferences               losses of pairs
 *.rewards                   rewards that need a model
-pt.causal_lm                any causal model of transformers
 *.pretrained                models from and to directories
 *.rollout                   the sampler
 *.trainers                  gradients of the trainers

@@ -348,14 +348,13 @@ class TextGenerationEnv(TokenEnvironment):
     (Section 4.3 has 1/d, infinite at d = 0; the listing has no edit distance at all.)
     "regret": what the token takes from the best -d / L that is still within reach: 0
     for a best token, else negative.  The sum is -d / L of the text.
-    "similarity": what the token adds to 1 / (1 + d); the sum is the final similarity
-    minus that of the empty text.
+    "similarity": what the token adds to 1 / (1 + d), which begins with 1 / (1 + L).
 
     ## Episode End
     Terminated at EOS; truncated after T tokens without one.
 
     Args:
-        prompts, targets: N each, none empty; default: `tasks.continuations("en")`.
+        prompts, targets: N each, none empty; default: `tasks.continuations()`.
         tokenizer: default: words of all prompts and targets.
         reward: "regret" or "similarity".
         render_mode: None or "ansi".
@@ -375,7 +374,7 @@ class TextGenerationEnv(TokenEnvironment):
         render_mode: str | None = None,
     ) -> None:
         if prompts is None and targets is None:
-            prompts, targets = tasks.continuations("en")
+            prompts, targets = tasks.continuations()
         self.text_data = checks.texts("prompts", prompts)
         self.target_texts = checks.texts("targets", targets)
         checks.require(all(self.target_texts), "targets: expected texts, none empty")

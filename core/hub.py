@@ -99,27 +99,57 @@ def folder(name: str | Path) -> Path:
         raise FileNotFoundError(f"name: {hint}") from error
 
 
+def load(
+    half: tuple, name: str | Path, head=None, num_labels=None, seed=0, dtype="float32"
+) -> Any:
+    """A model with the weights of a directory, or of a name on the hub.
+
+    Only safetensors are read, and no code is taken from the directory.
+
+    Args:
+        half: GPT, BERT, get_weights, set_weights of `core.pt` or `core.tf`, whose
+            `pretrained.load` is this with them.
+        name: directory with config.json and model.safetensors, or as "gpt2" on the hub.
+        head: of a BERT, one of `core.settings.BERT_HEADS`; None: its own.
+        num_labels: classes of the heads "sequence" and "token"; None: its own.
+        seed: of a BERT's head that is not the checkpoint's; a missing value head is 0.
+        dtype: "float32" or "float64".
+    Returns: GPT or BERT.
+    Raises: FileNotFoundError where a file is missing; ValueError where one does not
+        fit the other, and for any other architecture.
+    """
+    directory = folder(name)
+    config = read_config(directory, head, num_labels)
+    check_tokenizer_file(directory, config.vocab_size)
+    gpt, bert, get_weights, set_weights = half
+    kind = gpt if isinstance(config, GPTConfig) else bert
+    model = kind(config, seed, dtype)
+    weights = get_weights(model)
+    shapes = {n: array.shape for n, array in weights.items()}
+    set_weights(model, weights | read_weights(directory, config, shapes))
+    return model
+
+
 def read_config(
     directory: str | Path, head: str | None = None, num_labels: int | None = None
-) -> Config | dict:
+) -> Config:
     """The sizes of a model, from its config.json.
 
     Args:
         head: of a BERT, where it is not to be the checkpoint's own.
         num_labels: of a head "sequence" or "token", likewise.
-    Returns: GPTConfig or BERTConfig; for any other architecture the file as a dict.
-    Raises: FileNotFoundError; ValueError where the file cannot be read or asks for what
-        `core` does not compute.
+    Raises: FileNotFoundError; ValueError where the file cannot be read, is of another
+        architecture or asks for what `core` does not compute.
     """
     recover(directory)
     path = Path(directory) / "config.json"
-    told = _read_json(path)
+    told: Any = read_json(path)
     kind, asked = told.get("model_type"), {"head": head, "num_labels": num_labels}
+    known = f"name: expected a GPT-2 or BERT, got {kind!r} in {path}"
+    checks.require(kind in CONFIGS, known)
     asked = {name: value for name, value in asked.items() if value is not None}
     wanted = f"head, num_labels: only a BERT has them, {path} is of {kind!r}"
     checks.require(kind == "bert" or not asked, wanted)
-    if kind not in CONFIGS:
-        return told
     found = _fields(told, path) | asked
     fits = num_labels is None or found["head"] != "masked"
     checks.require(fits, 'num_labels: a head "masked" has none')
@@ -135,8 +165,7 @@ def read_weights(directory: str | Path, config: Config, shapes: dict) -> dict:
         shapes: name to shape, of the model that will take them.
     Returns: name to array, half precision as float32.  A value head without a
         file, and the head of a BERT that is not the checkpoint's, are left out.
-    Raises: FileNotFoundError; ValueError where a file is damaged, a name missing or
-        extra, or a shape differs.
+    Raises: FileNotFoundError; ValueError for a damaged file, another name or shape.
     """
     directory, found = Path(directory), {}
     for path in weight_files(directory):
@@ -149,7 +178,7 @@ def read_weights(directory: str | Path, config: Config, shapes: dict) -> dict:
         shapes = {n: s for n, s in shapes.items() if not n.startswith(left_out)}
     else:
         path = directory / "config.json"
-        own = _fields(_read_json(path), path)
+        own = _fields(read_json(path), path)
         found, shapes = _fit_head(found, shapes, config, own)
     with checks.about(directory):
         check_names(found, shapes)
@@ -166,8 +195,7 @@ def write(
 
     Args:
         directory: made where it does not exist; files of other names in it stay.
-        arrays: name to array; the value head gets a file of its own, as `transformers`
-            knows none.
+        arrays: name to array; a value head gets its own file: `transformers` has none.
     Raises: ValueError for a tokenizer that has no files or does not fit.
     """
     check_tokenizer(tokenizer, config.vocab_size)
@@ -187,8 +215,7 @@ def write(
 def weight_files(directory: str | Path) -> list[Path]:
     """The safetensors files of a directory, one or those of an index.
 
-    Raises: FileNotFoundError where one is missing; ValueError for an index that points
-        out of the directory.
+    Raises: FileNotFoundError for a missing one; ValueError for one of other places.
     """
     recover(directory)
     directory = Path(directory)
@@ -199,7 +226,7 @@ def weight_files(directory: str | Path) -> list[Path]:
     if not index.is_file():
         hint = "put the weights there (pickled ones, pytorch_model.bin, are not read)"
         raise FileNotFoundError(f"{whole} does not exist; {hint}")
-    names = sorted(set(_read_json(index).get("weight_map", {}).values()))
+    names = sorted(set(read_json(index).get("weight_map", {}).values()))
     for name in names:
         plain = Path(name).name == name
         checks.require(plain, f"{index}: expected plain names, got {name!r}")
@@ -242,7 +269,8 @@ def check_tokenizer_file(directory: str | Path, vocab_size: int) -> None:
     checks.require(largest < vocab_size, f"{path}: expected {wanted}, got {largest}")
 
 
-def _read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict:
+    """The object of a JSON file; FileNotFoundError, ValueError for another file."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; put that of the model there")
     with checks.about(f"{path}: not JSON", ValueError):

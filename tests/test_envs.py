@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import core.envs  # noqa: F401  (registers core/TextGenerationEnv-v0)
+from applications.tasks import DOCUMENT_000_TEXT, continuations, sort_digits
 from core.envs import (
     BatchedEnvironment,
     LMEnvironment,
@@ -20,7 +21,6 @@ from core.envs import (
     TextGenerationEnv,
 )
 from core.rewards import token_exact_match, token_position_match
-from core.tasks import DOCUMENT_000_TEXT, continuations, sort_digits
 from core.text import CharTokenizer
 
 ENVIRONMENTS = {
@@ -63,7 +63,7 @@ def test_gymnasium_makes_the_environment_of_document_003():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(env.unwrapped)
-    prompts, targets = continuations("en")
+    prompts, targets = continuations()
     assert env.unwrapped.get_text_data() == prompts
     assert env.unwrapped.get_target_texts() == targets
     observation, info = env.reset(options={"row": 6})

@@ -244,11 +244,12 @@ def test_ids_that_the_model_does_not_have_are_none(tmp_path, told, wanted):
     assert (found.pad_token_id, found.bos_token_id, found.eos_token_id) == (wanted)
 
 
-def test_config_of_other_models_is_left_as_it_is(tmp_path):
+def test_other_models_are_refused(tmp_path):
     options = {"model_type": "qwen2", "vocab_size": 5}
-    assert hub.read_config(put(tmp_path, options)) == options
+    with pytest.raises(ValueError, match="name: expected a GPT-2 or BERT, got 'qwen2'"):
+        hub.read_config(put(tmp_path, options))
     with pytest.raises(ValueError, match="head, num_labels: only a BERT"):
-        hub.read_config(tmp_path, head="token")
+        hub.read_config(put(tmp_path, GPT2), head="token")
 
 
 def test_missing_and_broken_files_are_named(tmp_path):

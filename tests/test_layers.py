@@ -42,12 +42,12 @@ MODULES = {
 BOOK = ROOT / "book"
 APPLICATIONS = sorted((BOOK / "applications").glob("[a-z]*.py"))
 # An application needs no framework; its networks do, and so do the scripts
-# that train the starts, with core.pt.
-SCRIPTS = {"starters", "long_text_lstm", "speech_start"}
+# that train the starts, with core.pt, and the models of transformers.
+TRAINED = {"starters", "long_text_lstm", "speech_start", "causal_lm"}
 FREE = [
     path.stem
     for path in APPLICATIONS
-    if not path.stem.endswith(("_pt", "_tf")) and path.stem not in SCRIPTS
+    if not path.stem.endswith(("_pt", "_tf")) and path.stem not in TRAINED
 ]
 # A path into the book, whole or as a part of its own.
 OF_THE_BOOK = re.compile(r"\bbook/|[\"']book[\"'] */|/ *[\"']book[\"']")

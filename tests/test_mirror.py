@@ -11,7 +11,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core"
 APPLICATIONS = ROOT / "book" / "applications"
-PT_ALONE = {"causal_lm.py"}  # `transformers` has its models in PyTorch only
 NETWORKS = sorted(APPLICATIONS.glob("*_pt.py"))
 HOOKS = {"forward", "call"}  # what each framework calls by its own name
 
@@ -22,7 +21,7 @@ def files(package):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
 
 
-FILES = sorted(set(files("pt")) - PT_ALONE)
+FILES = files("pt")
 
 
 def public(name):
@@ -102,7 +101,7 @@ def test_layers_that_pytorch_has_itself():
     assert extra == {"Embedding", "LayerNorm", "Linear", "compiled"}
 
 
-@pytest.mark.parametrize("name", [*FILES, *PT_ALONE])
+@pytest.mark.parametrize("name", FILES)
 def test_every_public_name_has_a_docstring(name):
     assert not undocumented(module_face("pt", name))
 

@@ -232,12 +232,8 @@ def test_bad_lengths_are_refused(length):
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, math.nan, math.inf, "2", None, True])
 def test_the_size_of_ngrams_is_a_number_of_words(n):
-    for call in (
-        lambda: rewards.repetition(["a a"], n=n),
-        lambda: rewards.token_repetition([[3, 3]], [[1, 1]], [[3, 3]], n=n),
-    ):
-        with pytest.raises(ValueError, match="^n: expected"):
-            call()
+    with pytest.raises(ValueError, match="^n: expected"):
+        rewards.repetition(["a a"], n=n)
 
 
 def test_weighted_rewards_read_columns_too():
@@ -495,20 +491,13 @@ def test_bridges_refuse_bad_numbers():
             rewards.potential_shaping(np.ones((2, 4)), mask, gamma)
 
 
-def test_token_length_and_repetition_by_hand():
+def test_token_length_by_hand():
     made = np.array([[3, 4, 3, 4, 3, 4], [3, 3, 3, 5, 0, 0]])
     mask = (made != 0).astype(float)
     targets = np.array([[3, 4, 3, 2, -1, -1], [3, 3, 3, 5, 5, 2]])
     np.testing.assert_allclose(
         rewards.token_length(made, mask, targets), [[0, 0, 0, 0, -0.25, -0.25], [0] * 6]
     )
-    # 3 4 and 4 3 come again; 3 3 comes twice in the second row
-    np.testing.assert_allclose(
-        rewards.token_repetition(made, mask, targets, n=2),
-        [[0, 0, 0, -1, -1, -1], [0, 0, -1, 0, 0, 0]],
-    )
-    with pytest.raises(ValueError, match="n: expected at least 1"):
-        rewards.token_repetition(made, mask, targets, n=0)
 
 
 def test_token_weighted_sum():
@@ -734,9 +723,3 @@ def test_a_weighted_sum_reads_conversations():
     talk = [[{"role": "assistant", "content": "a b"}]]
     reward = rewards.weighted_sum([rewards.exact_match], [2.0])
     assert reward(talk, target=["a b"]) == [2.0]
-
-
-def test_trigrams_are_counted_without_a_word():
-    made, mask = np.array([[3, 4, 5, 3, 4, 5, 3]]), np.ones((1, 7))
-    paid = rewards.token_repetition(made, mask, made)
-    assert_array_equal(paid, [[0, 0, 0, 0, 0, -1, -1]])

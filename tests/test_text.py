@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from applications.tasks import DOCUMENT_000_TEXT, continuations
 from core import text, words
-from core.tasks import DOCUMENT_000_TEXT, continuations
 from core.text import (
     ByteBPETokenizer,
     CharTokenizer,

@@ -17,7 +17,7 @@ from core import checks
 # What the framework that is left out brings into a chapter, as modules.
 MODULES = {
     "torch": ("tensorflow", "keras", "core.tf"),
-    "tensorflow": ("torch", "core.pt"),
+    "tensorflow": ("torch", "core.pt", "applications.causal_lm"),
 }
 ENDINGS = {"torch": ("_tf",), "tensorflow": ("_pt",)}  # applications.speech_tf
 

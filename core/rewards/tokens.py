@@ -1,8 +1,7 @@
 """Rewards on token ids, one number a token, and functions that make them from scores.
 
-`f(completions, mask, targets) -> (B, T)`, 0 where mask is 0.  `terminal` makes a token
-reward of a score; `potential_shaping` and `potential_difference` make one of
-potentials.
+`f(completions, mask, targets) -> (B, T)`, 0 where mask is 0.  `terminal` makes one of a
+score, `potential_shaping` and `potential_difference` make one of potentials.
 
 B batch, T completion length, L target length.  `mask` (B, T) is 1 up to and including
 the first EOS.  Targets (B, L) are token ids and, behind a text's end, -1, an id that no
@@ -23,8 +22,7 @@ __all__ = ["edit_potentials", "potential_difference", "potential_shaping", "term
 __all__ += ["potentials_from_text", "token_cumulative_match", "token_edit_progress"]
 __all__ += ["token_edit_regret", "token_edit_similarity", "token_exact_match"]
 __all__ += ["token_from_text", "token_indicator", "token_length", "token_overlong"]
-__all__ += ["token_position_match", "token_repetition", "token_weighted_sum"]
-__all__ += ["unpadded"]
+__all__ += ["token_position_match", "token_weighted_sum", "unpadded"]
 
 # --- Of token ids and targets ------------------------------------------------
 
@@ -32,8 +30,7 @@ __all__ += ["unpadded"]
 def unpadded(texts, eos_id: int | None = None, pad_id: int = 0):
     """Padded texts (N, L) as targets: -1 where they have no token.
 
-    A text ends with its first EOS, as a completion does; without one, before the pads
-    at the end of its row.
+    A text ends with its first EOS; without one, before the pads at the end of its row.
     Raises: ValueError where behind an EOS stands more than EOS and pads.
 
     >>> unpadded([[3, 2, 0, 0], [0, 4, 5, 0]], eos_id=2).tolist()
@@ -92,8 +89,7 @@ def token_exact_match(completions, mask, targets):
 def edit_potentials(completions, mask, targets):
     """Φ(s_t) = 1 / (1 + d) between the first t tokens and the target, (B, T + 1).
 
-    d is the Levenshtein distance in tokens.  Φ(s_0) = 1 / (1 + L); states after the
-    end keep the value of the last one.
+    d is the Levenshtein distance in tokens; states after the end keep the last value.
     """
     mask, pairs = _sequences(completions, mask, targets)
     potentials = np.empty((len(mask), mask.shape[1] + 1))
@@ -119,8 +115,7 @@ def token_edit_progress(completions, mask, targets):
     last token, d is that of the whole target.  A right token costs 0, a wrong one about
     1/L wherever it stands, and stopping early costs all that is missing.  The sum over
     a row is -d / L.  `token_edit_similarity` tells far less: any token of the target
-    brings a prefix nearer to it, in whatever order, and 1 / (1 + d) is flat while d is
-    large.
+    brings a prefix nearer, in whatever order, and 1 / (1 + d) is flat for a large d.
     """
     mask, pairs = _sequences(completions, mask, targets)
     distances = np.zeros((len(mask), mask.shape[1] + 1))
@@ -193,24 +188,6 @@ def token_overlong(completions, mask, targets, margin: int):
     checks.require(whole, f"margin: expected 1 to {limit}, got {margin}")
     left = limit - margin - mask.sum(axis=1)
     return terminal(np.clip(left / margin, -1.0, 0.0), mask)
-
-
-def token_repetition(completions, mask, targets, n: int = 3):
-    """-1 for a token that completes an n-gram that the row has had before.
-
-    The token-level form of `repetition`, not divided by the number of n-grams, which
-    is not known before the end; n is at least 1.
-    """
-    checks.whole(1, n=n)
-    mask, pairs = _sequences(completions, mask, targets)
-    paid = np.zeros(mask.shape)
-    for row, (made, _) in enumerate(pairs):
-        seen = set()
-        for t in range(n, len(made) + 1):
-            gram = tuple(made[t - n : t])
-            paid[row, t - 1] = -float(gram in seen)
-            seen.add(gram)
-    return paid
 
 
 def token_weighted_sum(functions: list[Callable], weights: list[float]) -> Callable:

@@ -15,8 +15,6 @@ Where the two differ on purpose; only `sample(seed=...)` then gives other result
   `noise` is the same in both.
 - Adam stands here as code, as Keras' own adds ε elsewhere; so do `Linear`,
   `LayerNorm` and `Embedding`, whose weights Keras names or shapes otherwise.
-- `core.pt.causal_lm` has no counterpart, as `transformers` has its models in
-  PyTorch only.
 """
 
 from core.load_order import torch_first

@@ -65,6 +65,11 @@ CALLS = {
         "correct": count(2, 0, 4),
         "k": count(2, 1, 4),
     },
+    "applications.tasks": {
+        "language": choice("en", "zh"),
+        "n": count(2, 1),
+        "length": count(2, 1),
+    },
     "applications.tabular": {
         "q": line(floats(3, 4)),
         "values": line(floats(4)),

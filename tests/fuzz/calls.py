@@ -348,7 +348,6 @@ CALLS = {
             "max_batches": count(49, 49),
         },
     },
-    "core.tasks": {"language": choice("en", "zh"), "n": LENGTH, "length": LENGTH},
     "core.text": {
         "text": WORD,
         "texts": SOME,

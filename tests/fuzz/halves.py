@@ -293,6 +293,7 @@ CALLS = {
             "model": made(loaded),
             "tokenizer": optional(thing(BYTES)),
         },
+        "load": {},
     },
     "models.recurrent": {
         **dict.fromkeys(("vocab_size", "embedding_dim"), count(6, 1)),

@@ -5,15 +5,16 @@ import pytest
 import torch
 import transformers
 
+from applications import causal_lm
+from applications.causal_lm import CausalLM
 from core import envs, rewards
 from core.advantages import BatchMean, Critic
 from core.algorithms import Algorithm
 from core.pt import logprobs as pt_logprobs
-from core.pt import pretrained
-from core.pt.causal_lm import CausalLM
+from core.pt import models, pretrained
 from core.pt.rollout import sample
 from core.pt.trainers import PolicyGradientTrainer
-from core.settings import PolicyGradientConfig
+from core.settings import GPTConfig, PolicyGradientConfig
 
 V = 13
 SIZES = {
@@ -65,7 +66,7 @@ def folders(tmp_path_factory):
 
 
 def policy(folders, kind="qwen2"):
-    return pretrained.load(folders[kind], dtype=DTYPES[kind])
+    return causal_lm.load(folders[kind], dtype=DTYPES[kind])
 
 
 def theirs(folders, kind):
@@ -193,7 +194,7 @@ def test_the_trainer_teaches_it(folders, advantage):
     env = envs.BatchedEnvironment(
         rng.integers(3, V, (8, 2)), np.full((8, 3), 5), rewards.token_position_match, V
     )
-    ours = pretrained.load(folders["llama"])
+    ours = causal_lm.load(folders["llama"])
     trainer = PolicyGradientTrainer(
         ours,
         env,
@@ -220,7 +221,7 @@ def test_values_are_the_same_whichever_way_the_head_is_read(folders):
 
 
 def test_what_cannot_be_computed_behind_padding_is_refused(folders):
-    ours = pretrained.load(folders["bloom"], dtype="float64")
+    ours = causal_lm.load(folders["bloom"], dtype="float64")
     prompts, mask, _ = batch()
     with pytest.raises(ValueError, match="prompt_mask: Bloom.*float32"):
         sample(ours, prompts, 2, prompt_mask=mask)
@@ -230,19 +231,19 @@ def test_what_cannot_be_computed_behind_padding_is_refused(folders):
 def test_there_is_no_dropout(tmp_path):
     config = transformers.AutoConfig.for_model("llama", **SIZES, attention_dropout=0.5)
     transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
-    ours = pretrained.load(tmp_path).train()
+    ours = causal_lm.load(tmp_path).train()
     ids = torch.ones(1, 5, dtype=torch.int64)
     assert torch.equal(ours(ids)[0], ours(ids)[0])
     assert ours.training and not ours.model.training
 
 
 def test_what_is_saved_is_what_is_loaded(folders, tmp_path):
-    ours = pretrained.load(folders["qwen2"])
+    ours = causal_lm.load(folders["qwen2"])
     with torch.no_grad():
         for p in ours.parameters():
             p.add_(1)
-    pretrained.save(tmp_path / "new", ours)
-    again = pretrained.load(tmp_path / "new")
+    causal_lm.save(tmp_path / "new", ours)
+    again = causal_lm.load(tmp_path / "new")
     for (name, p), q in zip(ours.named_parameters(), again.parameters()):
         assert torch.equal(p, q), name
     _, info = transformers.AutoModelForCausalLM.from_pretrained(
@@ -268,23 +269,23 @@ def test_bad_directories_are_named(folders, tmp_path):
     config = transformers.AutoConfig.from_pretrained(folders["llama"])
     config.save_pretrained(tmp_path)
     with pytest.raises(FileNotFoundError, match="model.safetensors does not"):
-        pretrained.load(tmp_path)
+        causal_lm.load(tmp_path)
     whole = (folders["llama"] / "model.safetensors").read_bytes()
     weights.write_bytes(whole[:-9])
     with pytest.raises(ValueError, match=f"name: .*{tmp_path.name}"):
-        pretrained.load(tmp_path)
+        causal_lm.load(tmp_path)
     weights.write_bytes((folders["qwen2"] / weights.name).read_bytes())
     with pytest.raises(ValueError, match="extra .*q_proj.bias"):
-        pretrained.load(tmp_path)
+        causal_lm.load(tmp_path)
     weights.write_bytes(whole)
     config.hidden_size = 10
     config.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="embed_tokens"):
-        pretrained.load(tmp_path)
+        causal_lm.load(tmp_path)
     config.hidden_size, config.num_hidden_layers = 8, 3
     config.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="missing .*layers.2"):
-        pretrained.load(tmp_path)
+        causal_lm.load(tmp_path)
     with pytest.raises(ValueError, match="dtype: expected"):
         CausalLM(folders["llama"], "float16")
 
@@ -306,7 +307,7 @@ def test_unknown_architectures_are_refused(folders, tmp_path, text):
         (folders["llama"] / "model.safetensors").read_bytes()
     )
     with pytest.raises(ValueError, match="name: transformers has no causal"):
-        pretrained.load(tmp_path)
+        causal_lm.load(tmp_path)
 
 
 def test_a_model_without_keys_and_values_is_refused(tmp_path):
@@ -315,7 +316,7 @@ def test_a_model_without_keys_and_values_is_refused(tmp_path):
     )
     transformers.MambaForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="Mamba.* keeps no keys and values"):
-        pretrained.load(tmp_path)
+        causal_lm.load(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["llama", "cohere"])
@@ -338,3 +339,18 @@ def test_all_is_zero_where_the_mask_is(folders, kind):
     ours.zero_grad()
     sum(x.sum() for x in found).backward()
     assert all(p.grad.isfinite().all() for p in ours.parameters() if p.grad is not None)
+
+
+def test_models_of_core_are_cores_own(tmp_path):
+    config = GPTConfig(5, 4, 4, 1, 2)
+    pretrained.save(tmp_path / "old", models.GPT(config))
+    ours = causal_lm.load(tmp_path / "old", dtype="float64")
+    assert isinstance(ours, models.GPT) and ours.config == config
+    causal_lm.save(tmp_path / "new", ours)
+    assert pretrained.load(tmp_path / "new").config == config
+
+
+def test_only_a_bert_has_a_head_and_labels(folders):
+    for more in ({"head": "token"}, {"num_labels": 2}):
+        with pytest.raises(ValueError, match="head, num_labels: only a BERT"):
+            causal_lm.load(folders["llama"], **more)

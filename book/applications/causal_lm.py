@@ -1,5 +1,7 @@
-"""Any causal language model of `transformers` as a policy.  There is no
-TensorFlow twin: `transformers` has these models in PyTorch alone.
+"""Any causal language model of `transformers` as a policy, in PyTorch; `transformers`
+has no such models in TensorFlow.
+
+`load` and `save` are those of `core.pt.pretrained`, and take these models as well.
 
 N prompts, B completions, B / N of each prompt one after the other; L sequence
 length, P prompt, T completion, V vocabulary, D width.
@@ -16,6 +18,7 @@ from torch import nn
 
 from core import checks, hub, sampling
 from core.policies import TokenPolicy
+from core.pt import pretrained
 from core.pt.attention import pack, position_ids, unpack
 from core.pt.layers import known, under
 from core.pt.logprobs import token_scores
@@ -213,6 +216,29 @@ class CausalLM(TokenPolicy, nn.Module):
         with torch.no_grad():
             for name, p in head.items():
                 p.copy_(torch.from_numpy(found.get(name, np.zeros(p.shape))))
+
+
+def load(
+    name: str | Path, head: str | None = None, num_labels=None, seed=0, dtype="float32"
+) -> Any:
+    """As `core.pt.pretrained.load`; any other architecture becomes a `CausalLM`.
+
+    Raises: as that, and as `CausalLM`.
+    """
+    folder = hub.folder(name)
+    if hub.read_json(folder / "config.json").get("model_type") in hub.CONFIGS:
+        return pretrained.load(folder, head, num_labels, seed, dtype)
+    wanted = f"head, num_labels: only a BERT has them, {folder} has none"
+    checks.require(head is None and num_labels is None, wanted)
+    return CausalLM(folder, dtype)
+
+
+def save(folder: str | Path, model: Any, tokenizer: Any = None) -> None:
+    """As `core.pt.pretrained.save`, and a `CausalLM`."""
+    if isinstance(model, CausalLM):
+        model.save(folder, tokenizer)
+    else:
+        pretrained.save(folder, model, tokenizer)
 
 
 def _from_folder(folder: str | Path, dtype: torch.dtype) -> Any:
