@@ -23,8 +23,7 @@ class Advantage(checks.Record):
         predicted: what `predicts` names, finite: "baseline" b(X) of each prompt, (B,);
             "greedy" the return of its greedy text, (B,); "values" V of the state before
             each token and after the last, (B, T + 1); or None.
-    Returns: advantages (B, T), 0 where the mask is 0; what the network should predict,
-        (B,) or (B, T), or None.
+    Returns: advantages (B, T), 0 where the mask is; targets (B,), (B, T), or None.
 
     A new kind defines `_worth`; one that compares a prompt's texts is an `OfGroups` and
     defines `_among`, (B,) to (B,), with its arithmetic in `core.returns`.  A new name
@@ -81,10 +80,9 @@ class BatchMean(Advantage):
 
 @dataclass(frozen=True)
 class Greedy(Advantage):
-    """Less the return of the prompt's greedy text: unbiased.
+    """Less the return of the prompt's greedy text (ReMax): unbiased.
 
-    Source: ReMax, Li et al. 2023, arXiv:2310.10505; Rennie et al. 2017,
-        arXiv:1612.00563.
+    Source: Li et al. 2023, arXiv:2310.10505; Rennie et al. 2017, arXiv:1612.00563.
     """
 
     predicts = "greedy"

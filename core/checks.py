@@ -1,7 +1,6 @@
 """Checks of arguments, each once: `positive(rate=rate)` names what it checks.
 
-All raise ValueError; the message names the argument and what was expected, and where
-it helps what came.
+All raise ValueError; it names the argument, what was expected and often what came.
 """
 
 import sys

@@ -289,8 +289,7 @@ def batch_moments(probs, estimator: Callable, batch_size: int, max_batches=50_00
 
     Args:
         probs: (N,), the probability of each completion.
-        estimator: function of rows (batch_size,) int64, with repetitions, to an array
-            of any fixed shape.
+        estimator: rows (batch_size,) int64, with repetitions, to an array of one shape.
     """
     checks.whole(1, batch_size=batch_size, max_batches=max_batches)
     probs = _probabilities(probs, np.size(checks.floats("probs", probs)))
@@ -317,8 +316,7 @@ def optimal_baseline(mdp: TokenMDP, logits, weights=None) -> float:
 
     b = E[⟨g_w, g_1⟩] / E[‖g_1‖²],  g_w = Σ_t w_t ∇ log π_t
 
-    With the total return as the weight (the default) this is the known
-    E[‖g_1‖² R] / E[‖g_1‖²].
+    With the total return as weight (the default): the known E[‖g_1‖² R] / E[‖g_1‖²].
 
     Source: Greensmith, Bartlett and Baxter 2004, Variance reduction techniques for
         gradient estimates in reinforcement learning, JMLR 5.

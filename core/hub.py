@@ -215,7 +215,8 @@ def write(
 def weight_files(directory: str | Path) -> list[Path]:
     """The safetensors files of a directory, one or those of an index.
 
-    Raises: FileNotFoundError for a missing one; ValueError for one of other places.
+    Raises: FileNotFoundError where one is missing; ValueError for an index that points
+        out of the directory.
     """
     recover(directory)
     directory = Path(directory)

@@ -1,8 +1,7 @@
 """Load PyTorch's CUDA build before TensorFlow, where both are installed.
 
 TensorFlow's libraries show their symbols to all libraries that are loaded after them.
-PyTorch's CUDA build for Linux then takes two things from them that it should take from
-its own:
+PyTorch's CUDA build for Linux then takes two things from them and not from its own:
 
 - LLVM, in the Triton that comes with it (3.7 and later, beside TensorFlow 2.20 and
   later): the process dies with SIGSEGV when PyTorch loads Triton, at the first

@@ -1,7 +1,6 @@
 """Text generation as a tree: every prefix and every completion of a small problem.
 
-N completions, T maximal length, S states (prefixes that are not finished), V
-vocabulary.
+N completions, T maximal length, S states (prefixes, not finished), V vocabulary.
 """
 
 from __future__ import annotations

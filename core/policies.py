@@ -1,7 +1,6 @@
 """What a trainer and the sampler ask of a policy, in either framework.
 
-N prompts, B completions, B / N of each prompt one after the other; P prompt, T
-completion length, V vocabulary.
+N prompts, B completions, B / N of each in turn; P, T their lengths, V vocabulary.
 """
 
 from typing import Any
@@ -31,8 +30,7 @@ class TokenPolicy:
             prompt_mask: (N, P), 0 on padding at the left; None: no padding.
         Returns: logits (B, T, V), values (B, T); position t sees the prompt and the
             tokens before t.
-        Raises: ValueError for an empty prompt, and for a mask where the policy would
-            read padding.
+        Raises: ValueError for an empty prompt, or padding that the policy would read.
         """
         raise NotImplementedError
 
@@ -53,8 +51,7 @@ class TokenPolicy:
             mask: (B, T), 1 on the tokens that are scored, as up to and including the
                 first EOS; None: all ones.  Behind the last 1 nothing is read.
             temperature, top_k, top_p: the sampler's.
-        Returns: logprobs, entropies (nats) and values, each (B, T), 0 where the mask
-            is 0.
+        Returns: logprobs, entropies (nats), values, each (B, T), 0 where the mask is.
         Raises: ValueError for a mask of another shape, and as `score`.
         """
         sampled = temperature, top_k, top_p

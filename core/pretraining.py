@@ -100,9 +100,8 @@ def masked_tokens(
 ) -> tuple:
     """The batch in which hidden tokens are predicted from both sides.
 
-    Of the ordinary tokens `share` are chosen, at least one in a row.  Of these, 80 %
-    are shown as the mask token, 10 % as a random token and 10 % as they are, since
-    later texts will have no mask tokens.
+    Of the ordinary tokens `share` are chosen, at least one in a row: 80 % are shown as
+    the mask token, 10 % as a random one, 10 % as they are, as later texts have no mask.
 
     Args:
         ids, mask: (B, L), as from `padded_rows`.

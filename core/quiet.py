@@ -1,5 +1,4 @@
-"""Import this before the frameworks: the environment that they read, and the order in
-which they are loaded.
+"""Import this before the frameworks: their environment, and the order of loading.
 
 While it is imported, TensorFlow writes lines about its build to stderr, whatever its
 log level.  They differ between machines, and a notebook would store them; they are

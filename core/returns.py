@@ -3,8 +3,7 @@
 NumPy, because all of it is constant to the optimizer: no gradient flows through it.
 
 B batch, T completion length.  Rewards are (B, T); `mask` (B, T) is 1 up to and
-including the last token of each row, then 0.  All results are 0 where mask is 0, and
-rewards there are ignored.
+including each row's last token, then 0: there rewards are ignored and results are 0.
 """
 
 from typing import Any
@@ -183,9 +182,8 @@ def group_advantages(scores, group_size: int, scale: bool):
 
     Args:
         scores, group_size: as `leave_one_out`.
-        scale: divide by the group's standard deviation, as GRPO does (n - 1 in the
-            denominator, which the paper leaves open); False as in Dr. GRPO.  A group of
-            equal scores gets 0.
+        scale: divide by the group's standard deviation, as GRPO (n - 1 below, which the
+            paper leaves open) and not Dr. GRPO does.  A group of equal scores gets 0.
     Raises: as `leave_one_out`.
     Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2; Liu et al. 2025
         (Dr. GRPO), arXiv:2503.20783.
@@ -232,8 +230,7 @@ def risk_advantages(scores, sequence_logprobs, group_size: int, sharpness: float
 def informative_groups(scores, group_size: int):
     """Which rows belong to a group whose scores differ, (B,) bool.
 
-    A group of equal scores has no advantage and teaches nothing; DAPO samples other
-    prompts in its place.
+    A group of equal scores has no advantage; DAPO samples other prompts in its place.
 
     Args and errors: as `leave_one_out`.
     Source: Yu et al. 2025 (DAPO), arXiv:2503.14476, dynamic sampling.
@@ -248,16 +245,14 @@ def informative_groups(scores, group_size: int):
 def whiten(x, mask, scale: float = 0.0, shift: bool = True):
     """x with mean 0 and standard deviation 1 over the tokens of the mask.
 
-    The deviation has n in the denominator.  Where all x are equal, the result is 0;
-    without `shift` it is x.
+    The deviation divides by n.  Where all x are equal, it is 0, or without `shift` x.
 
     Args:
         x, mask: (B, T).
         scale: ≥ 0, size of the numbers that x is a difference of.  Spread below a
             billionth of it is rounding, and counts as none.
         shift: False keeps the mean, as PPO does for rewards.
-    Source: of advantages and rewards in PPO for language models: Ziegler et al. 2019,
-        arXiv:1909.08593.
+    Source: in PPO for language models: Ziegler et al. 2019, arXiv:1909.08593.
 
     >>> whiten([[1.0, 3.0, 9.0]], [[1, 1, 0]]).tolist()
     [[-1.0, 1.0, 0.0]]

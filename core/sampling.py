@@ -1,8 +1,7 @@
 """What sampling shares between the frameworks: the checks of its arguments, its noise,
 the form of its result, and `rollout`, which asks an environment for the rewards.
 
-N prompts, B completions, B / N of each prompt one after the other; P prompt, T
-completion length, V vocabulary.
+N prompts, B completions, B / N of each in turn; P, T their lengths, V vocabulary.
 """
 
 from collections.abc import Callable
@@ -27,8 +26,7 @@ def rollout(
     """Answer prompts of an environment and collect the rewards.
 
     Args:
-        sample: that of `core.pt.rollout` or `core.tf.rollout`, whose own `rollout` is
-            this with it.
+        sample: that of `core.pt.rollout` or `core.tf.rollout`, whose `rollout` has it.
         policy: a policy of the same framework's `models`.
         env: `core.envs.BatchedEnvironment`.
         rows: (N,) int, which prompts; `env.sample` draws them.
@@ -36,11 +34,9 @@ def rollout(
         temperature: > 0.
         group_size: G ≥ 1, completions of each prompt, one after the other.
         epsilon: in [0, 1], the share of tokens that are drawn uniformly; the others are
-            the best ones, and `logprobs` stay those of the policy.  None: draws from
-            the policy.
+            the best ones, `logprobs` the policy's.  None: draws from the policy.
     Returns: Rollout of N · G rows.
-    Raises: ValueError for a row that the environment lacks, an epsilon without rng, and
-        as `sample`.
+    Raises: ValueError for an unknown row, an epsilon without rng, and as `sample`.
     """
     checks.whole(1, group_size=group_size)
     rows, noise = checks.ids("rows", [rows], len(env))[0], None

@@ -139,8 +139,7 @@ class Tokenizer:
 class CharTokenizer(Tokenizer):
     """One token per character of some texts, not all empty, in order of appearance.
 
-    keep_words: a run of ASCII letters and digits is one token, as "Python" in a
-        Chinese sentence.
+    keep_words: a run of ASCII letters and digits is one token, as "Python" in Chinese.
 
     >>> tok = CharTokenizer(["来到Python的"], keep_words=True)
     >>> tok.tokens[3:], tok.encode("到Python")
@@ -268,9 +267,8 @@ class PretrainedTokenizer(FileTokenizer):
     that these do not name, config.json or generation_config.json may give the id, the
     first of several.  Without a pad, as in GPT-2, pad_id is eos_id; other ids are None.
 
-    Raises: FileNotFoundError where the folder or its files are missing; ValueError
-        where they cannot be read, where they name neither pad nor EOS, and for the id
-        of a token that the model does not have.
+    Raises: FileNotFoundError for a missing folder or file; ValueError for files without
+        tokenizer, without pad and EOS, or with the id of a token that the model lacks.
     """
 
     def __init__(self, folder: str | Path) -> None:

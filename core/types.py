@@ -1,5 +1,4 @@
-"""The records that pass between the modules: a batch of sampled completions,
-and pairs of which one is preferred.
+"""Records that modules exchange: a batch of sampled texts, and pairs, one preferred.
 
 B batch, P prompt length, T completion length.  Arrays here are NumPy: they
 are constants to the optimizer, and both frameworks read them.

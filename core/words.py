@@ -20,9 +20,8 @@ BEHIND_SPACE = re.compile(rf"{LETTER}|[(\[]")
 def split_words(text: str) -> list[str]:
     """Cut `text` into words and punctuation marks; spaces are dropped.
 
-    Runs of Chinese characters are segmented by jieba with its dictionary alone
-    (HMM=False), so that one text is always cut in one way.  A combining mark belongs to
-    the letter or sign before it.
+    Chinese characters are segmented by jieba with its dictionary alone (HMM=False), so
+    that a text is always cut in one way.  A combining mark belongs to what it follows.
 
     >>> split_words("It's 3.5 km, isn't it?")
     ["It's", '3.5', 'km', ',', "isn't", 'it', '?']

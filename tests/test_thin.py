@@ -13,8 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core"
-LINES = 10_500  # of all files but the documents' programs
-OF_PROGRAMS = 660  # of those: six programs, in two frameworks
+LINES = 10_500  # of all files
 OF_A_FILE = 400
 OF_A_FUNCTION = 40  # lines of code: no docstring, comment or blank line
 EQUAL = 6  # lines of a definition that may not stand in both halves
@@ -94,10 +93,7 @@ def equal_in_both(name):
 
 
 def lines_of_core():
-    """Lines of core without the documents' programs, and lines of these."""
-    programs = [n for n in FILES if "listings" in n or n == "documents.py"]
-    rest = [n for n in FILES if n not in programs]
-    return [sum(length(FILES[n]) for n in names) for names in (rest, programs)]
+    return sum(map(length, FILES.values()))
 
 
 HALVES = ("pt", "tf")
@@ -235,8 +231,7 @@ def total(part):
 
 
 def test_core_is_short():
-    rest, programs = lines_of_core()
-    assert rest <= LINES and programs <= OF_PROGRAMS
+    assert lines_of_core() <= LINES
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -272,9 +267,7 @@ def report():
     longest = max(FILES, key=lambda name: length(FILES[name]))
     counts = [(c, f"{n} in {f}") for f, p in FILES.items() for n, _, c in functions(p)]
     count, function = max(counts)
-    rest, programs = lines_of_core()
-    yield f"lines of core: {rest} of {LINES}"
-    yield f"lines of the documents' programs: {programs} of {OF_PROGRAMS}"
+    yield f"lines of core: {lines_of_core()} of {LINES}"
     yield f"longest file: {longest}, {length(FILES[longest])} of {OF_A_FILE}"
     yield f"longest function: {function}, {count} of {OF_A_FUNCTION} lines of code"
     equal = sum(len(equal_in_both(n)) for n in MIRRORED if n not in SIDE_BY_SIDE)

@@ -46,8 +46,7 @@ def behind(prefix: tuple, keys, values, seen):
     """A group's keys, values and what of them is seen, behind its prompt's.
 
     Args:
-        prefix: keys and values (N, H, P, K) of the prompts and what of them
-            is seen (N, 1, 1, P), None for all.
+        prefix: a block's entry of `Cache.prefix`.
         keys, values: (B, H, T, K); row b answers prompt b // (B / N).
         seen: (T, T) bool.
     Returns: keys and values (B, H, P + T, K), seen (B or 1, 1, T, P + T).

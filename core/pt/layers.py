@@ -1,5 +1,4 @@
-"""The layers of GPT-2, under its names of the weights, and the LSTM; and what
-stands under a mask.
+"""The layers of GPT-2, under its names, and the LSTM; what stands under a mask.
 
 M tokens, B rows, L length, D width.
 """

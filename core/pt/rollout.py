@@ -49,13 +49,11 @@ def sample(
         top_k, top_p: what of it is kept, as in `logprobs.sampling_logits`.
         group_size: G ≥ 1, completions of each prompt, one after the other.
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-        seed: int ≥ 0; the framework draws the noise itself, step by step, where
-            (B, T, V) is too large or nothing is compared.  Without `noise`
-            and `seed` the most probable token is taken.
+        seed: int ≥ 0; the framework draws the noise, step by step, not (B, T, V) at
+            once.  Without `noise` and `seed` the most probable token is taken.
     Returns: NumPy completions (B, T) int64, logprobs (B, T) nats under the
         sampled distribution, mask (B, T) up to and including the EOS.
-    Raises: ValueError for arguments outside these ranges, and, at the end, where a
-        logit of the policy is NaN.
+    Raises: ValueError for arguments outside these ranges, and for logits that are NaN.
     Source: Maddison, Tarlow, Minka 2014 (arXiv:1411.0030).
     """
     prompts, mask = checked_prompts(policy, prompts, prompt_mask)

@@ -1,7 +1,6 @@
 """Rewards that need a model: likelihoods, and the scores of a reward model.
 
-N prompts, B completions, B / N of each prompt one after the other; P prompt,
-T completion length.
+N prompts, B completions, B / N of each in turn; P prompt, T completion length.
 """
 
 from collections.abc import Callable

@@ -66,8 +66,7 @@ def clipped_gradients(loss_of: Callable, optimizers: dict, max_norm: float) -> t
         loss_of: called without arguments, gives a scalar loss and a dict of metrics.
         optimizers: dict, name to Adam.
         max_norm: > 0, of each model's gradient.
-    Returns: dict, name to list of gradients; dict, name to norm before it was
-        scaled; "loss" and the metrics.
+    Returns: name to scaled gradients; name to norm before; "loss" and the metrics.
     """
     with tf.GradientTape() as tape:
         loss, metrics = loss_of()

@@ -15,9 +15,8 @@ from core.types import Rollout
 class DQNTrainer(loop.SamplingTrainer):
     """Deep Q-learning on texts, hard or soft, as `config` says.
 
-    The logits of `policy` in a state are Q(s, ·).  One step samples a batch of texts
-    into the experience buffer and takes `config.updates` gradient steps on texts drawn
-    from there, towards
+    The logits of `policy` in a state are Q(s, ·).  One step samples texts into the
+    experience buffer and takes `config.updates` gradient steps on texts of it, towards
 
         r_t + γ V(s_{t+1}),  V from `returns.state_values` of the target.
 
@@ -33,9 +32,8 @@ class DQNTrainer(loop.SamplingTrainer):
         history: list of dicts, one a step: "step", "return" (mean sum of rewards of the
             sampled texts, exploration included), "length" (tokens), "loss", "q" (mean
             of the largest value), "grad_norm" (before clipping).
-    Source: Mnih et al. 2015, Human-level control through deep reinforcement learning,
-        Nature 518; van Hasselt, Guez, Silver 2016, arXiv:1509.06461; Haarnoja et al.
-        2017, arXiv:1702.08165.
+    Source: Mnih et al. 2015, doi:10.1038/nature14236; van Hasselt, Guez, Silver 2016,
+        arXiv:1509.06461; Haarnoja et al. 2017, arXiv:1702.08165.
     """
 
     _values: Any

@@ -258,15 +258,10 @@ def means(updates: list[dict]) -> dict:
 
 
 def keep_failed(path: Any, step: int, batch: Any, error: Exception) -> None:
-    """Write the batch of a step that failed to "<path>.failed", and say so.
+    """Write the batch of a step that failed to "<path>.failed"; the error says so.
 
-    `safetensors.numpy.load_file` reads what is not finite in it, too.
-
-    Args:
-        path: of the training's checkpoints; None writes nothing.
-        step: its number, from 1.
-        batch: a record of `core.types`, or arrays in nested tuples.
-        error: the exception, which gets a note with the file's name.
+    `safetensors.numpy.load_file` reads what is not finite in it, too.  The batch is a
+    record of `core.types`, or arrays in nested tuples; a path None writes nothing.
     """
     if path is not None and batch is not None:
         failed = Path(f"{path}.failed")

@@ -24,8 +24,7 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
     it: one, or with a ratio `config.epochs` times `config.minibatches`.  With
     `config.resample`, groups whose returns are equal are drawn again first.  With
     `config.reuse`, further steps on batches from the experience buffer follow.  There
-    `importance_weights` weigh the policy gradient; the entropy and value terms are
-    taken at the old samples as they are.
+    `importance_weights` weigh the policy gradient, and not the entropy and value terms.
 
     Args:
         policy: a policy of the same framework's `models`.
@@ -121,8 +120,7 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
             batch: Rollout.
             reused: an older policy sampled the rows: weigh their policy gradient.
         Raises: ValueError for `reused` with a ratio, which is such a weight already;
-            FloatingPointError at a loss or gradient that is not finite (the weights are
-            then as they were).
+            FloatingPointError at a loss or gradient that is not finite (weights stay).
         """
         surrogate = self.config.algorithm.surrogate
         fits = not reused or not isinstance(surrogate, Ratio)

@@ -26,8 +26,7 @@ class PreferenceTrainer(SupervisedTrainer):
 
         Args:
             pairs: `core.types.Preferences`; `train` takes an iterable of them.
-        Raises: ValueError for ids outside the vocabulary, or no pair;
-            FloatingPointError as `SupervisedTrainer.step`.
+        Raises: ValueError for an unknown id or no pair; as `SupervisedTrainer.step`.
         """
         return self._step(*self._batch(pairs))
 
@@ -60,9 +59,8 @@ class RewardModelTrainer(PreferenceTrainer):
         model: a policy, whose value head is the reward; its logits are left alone.
         level: one of `core.types.REWARD_LEVELS`, as for `sequence_scores`.
     Attributes:
-        history: list of dicts, one a step: "step", "loss" (nats/pair), "accuracy"
-            (share of pairs whose chosen text scores higher), "margin" (mean of chosen
-            less rejected score), "grad_norm" (before clipping), "rate".
+        history: as `SupervisedTrainer`, "loss" in nats/pair, and "accuracy" (share of
+            pairs whose chosen text scores higher), "margin" (mean lead of its score).
     Source: Christiano et al. 2017, arXiv:1706.03741; Ouyang et al. 2022,
         arXiv:2203.02155.
     """
@@ -85,9 +83,8 @@ class ProcessRewardTrainer(SupervisedTrainer):
         model: a policy, whose value head is the logit of "right"; its own logits are
             left alone.
     Attributes:
-        history: list of dicts, one a step: "step", "loss" (nats/label), "accuracy"
-            (share of labels on whose side of 1/2 σ(score) lies), "grad_norm" (before
-            clipping), "rate".
+        history: as `SupervisedTrainer`, "loss" in nats/label, and "accuracy", the share
+            of labels on whose side of 1/2 σ(score) lies.
     Source: Lightman et al. 2023, arXiv:2305.20050.
     """
 
@@ -131,10 +128,9 @@ class DPOTrainer(PreferenceTrainer):
         label_smoothing: of "dpo" alone.
         alpha: of "tdpo" alone; at 0 that is "dpo".
     Attributes:
-        history: list of dicts, one a step: "step", "loss", "accuracy" (share of pairs
-            whose chosen text has the higher implicit reward), "margin" (mean of chosen
-            less rejected implicit reward), "chosen", "rejected" (mean log π/π_ref of
-            these texts, nats), "grad_norm" (before clipping), "rate".
+        history: as `SupervisedTrainer`, and "accuracy" (share of pairs whose chosen
+            text has the higher implicit reward), "margin" (mean lead of that reward),
+            "chosen", "rejected" (mean log π/π_ref of these texts, nats).
     Raises: ValueError for a setting that the loss does not read.
     Source: Rafailov et al. 2023, arXiv:2305.18290.
     """

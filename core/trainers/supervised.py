@@ -18,8 +18,7 @@ class SupervisedTrainer(Trainer):
     """Cross-entropy on given targets: next tokens, masked tokens, labels.
 
     Args:
-        model: of the same framework's `models`; its logits are trained, the values of a
-            policy are left alone.
+        model: of the same framework's `models`; its logits are trained alone.
     Attributes:
         history: list of dicts, one a step: "step", "loss" (nats/target), "grad_norm"
             (before clipping), "rate".
@@ -87,8 +86,7 @@ class SupervisedTrainer(Trainer):
                 Anything where the mask is 0.
             mask: of the same shape, 1 where the target counts.
         Raises: ValueError where shapes differ, a target is no class of the model, or
-            nothing counts; FloatingPointError where a gradient is not finite (the
-            weights are then as they were).
+            nothing counts; FloatingPointError at a gradient not finite (weights stay).
         """
         return self._step(*self._batch(inputs, targets, mask))
 

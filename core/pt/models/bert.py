@@ -69,8 +69,7 @@ class BERT(nn.Module):
 
         Args:
             ids: (B, L) int, token ids.
-            attention_mask: (B, L), 0 on padding at either side; there the
-                outputs mean nothing.
+            attention_mask: (B, L), 0 on padding at either side: outputs mean nothing.
             token_type_ids: (B, L) int, the segment of each token; None: 0.
         Returns: (B, L, V) for "masked", (B, C) for "sequence", (B, L, C) for "token".
         Raises: ValueError where L exceeds the positions.

@@ -57,8 +57,7 @@ class GPT(TokenPolicy, nn.Module):
 
         Args:
             ids: (B, L) int, token ids.
-            attention_mask: (B, L), 0 on padding at either side; there the
-                outputs mean nothing.
+            attention_mask: (B, L), 0 on padding at either side: outputs mean nothing.
         Returns: logits (B, L, V), values (B, L).
         """
         checks.positions(self.config.n_positions, ids.shape[1], "ids")

@@ -1,5 +1,4 @@
-"""Recurrent policies and GPT, each with a value head; a network that learns a
-baseline b(X); and BERT.
+"""Recurrent policies and GPT, with value heads; a network for a baseline b(X); BERT.
 
 N prompts, B completions, B / N of each prompt one after the other; L sequence length, P
 prompt, T completion, V vocabulary, D embedding width, H hidden width (recurrent) or
