@@ -26,6 +26,14 @@ BLEU = (
     ("chrF, by template", 3),
     ("exact (%), by template", 4),
 )
+# Measures of the generator of reviews, and their columns.
+SENTIMENT = (
+    (1, "P(positive)"),
+    (2, "reviews"),
+    (3, "positive reviews"),
+    (4, "judge's P(positive)"),
+    (5, "distinct-2"),
+)
 CONTROLS = {
     "Text generation": Control(
         "as many supervised updates on whole stories",
@@ -125,5 +133,16 @@ CONTROLS = {
         },
         turned=True,
     ),
-    "Classification and sentiment": Control("", headline="generator: P(positive)"),
+    "Classification and sentiment": Control(
+        "as many supervised updates on positive reviews of the training's topics",
+        {
+            f"generator: {m}": column("imitation of positive reviews", k, "PyTorch")
+            for k, m in SENTIMENT
+        },
+        {
+            f"generator: {m}": column("imitation of positive reviews", k, "no penalty")
+            for k, m in SENTIMENT
+        },
+        headline="generator: P(positive)",
+    ),
 }
