@@ -136,11 +136,15 @@ CONTROLS = {
     "Classification and sentiment": Control(
         "as many supervised updates on positive reviews of the training's topics",
         {
-            f"generator: {m}": column("imitation of positive reviews", k, "PyTorch")
+            f"generator: {m}": column(
+                "imitation of positive reviews", k, "PyTorch, seeds"
+            )
             for k, m in SENTIMENT
         },
         {
-            f"generator: {m}": column("imitation of positive reviews", k, "no penalty")
+            f"generator: {m}": column(
+                "imitation of positive reviews", k, "no penalty, m"
+            )
             for k, m in SENTIMENT
         },
         headline="generator: P(positive)",
