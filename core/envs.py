@@ -121,9 +121,8 @@ class BatchedEnvironment:
             end = None  # `decode` knows it, and that it may pad at the left
         checks.integers(completions=completions)
         rows = np.asarray(completions)
-        checks.require(
-            rows.ndim == 2, f"completions: expected (B, T), got {rows.shape}"
-        )
+        wanted = f"completions: expected (B, T), got {rows.shape}"
+        checks.require(rows.ndim == 2, wanted)
         if mask is not None:
             mask, pad = checks.flags("mask", mask, rows.shape), None
             rows = [row[seen] for row, seen in zip(rows, mask)]

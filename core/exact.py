@@ -189,7 +189,6 @@ def objective_gradient(mdp: TokenMDP, logits, discount_states: bool = True):
     In practice the factor γ^t is dropped, so that late tokens count as much as early
     ones.  `discount_states=False` gives what such an estimator aims at; for γ < 1 it is
     not ∇J (Nota and Thomas 2020, arXiv:1906.07073).
-
     Source: Sutton et al. 2000, Policy gradient methods for reinforcement learning with
         function approximation, theorem 1.
     """
@@ -317,7 +316,6 @@ def optimal_baseline(mdp: TokenMDP, logits, weights=None) -> float:
     b = E[⟨g_w, g_1⟩] / E[‖g_1‖²],  g_w = Σ_t w_t ∇ log π_t
 
     With the total return as weight (the default): the known E[‖g_1‖² R] / E[‖g_1‖²].
-
     Source: Greensmith, Bartlett and Baxter 2004, Variance reduction techniques for
         gradient estimates in reinforcement learning, JMLR 5.
     """
@@ -336,7 +334,6 @@ def optimal_state_baseline(mdp: TokenMDP, logits, weights=None):
     factor ‖∇ log π‖², so it is close to the best baseline, not equal to it.  b(s) = 0
     where the score vanishes and nothing can be won.  This form holds for a table of
     logits, where the scores of two states never overlap.
-
     Source: as for `optimal_baseline`.
     """
     if weights is None:

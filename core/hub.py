@@ -130,6 +130,22 @@ def load(
     return model
 
 
+def save(half: tuple, folder: str | Path, model: Any, tokenizer: Any = None) -> None:
+    """Write a model into a directory that `transformers` loads as well.
+
+    Args:
+        half: as for `load`.
+        folder: path; made where it does not exist.
+        model: what `load` gives.
+        tokenizer: `core.text.ByteBPETokenizer` or `PretrainedTokenizer`, or None.
+    Raises: ValueError for another model, and a tokenizer without files or too large.
+    """
+    wanted = f"model: expected a GPT or BERT, got {type(model).__name__}"
+    known = isinstance(model, half[:2])
+    checks.require(known, f"{wanted}; checkpoints.save_model keeps any model of core")
+    write(folder, model.config, half[2](model), tokenizer)
+
+
 def read_config(
     directory: str | Path, head: str | None = None, num_labels: int | None = None
 ) -> Config:

@@ -1,4 +1,4 @@
-"""Batches to pretrain language models on texts: next and masked tokens.
+"""Batches to train language models on texts: next and masked tokens, answers.
 
 A batch is (inputs, targets, mask), as `SupervisedTrainer.step` takes it; every text
 stands between BOS and EOS, which the tokenizer must have.  B rows, L tokens a row.
@@ -12,30 +12,6 @@ import numpy as np
 from core import checks
 from core.envs import BatchedEnvironment
 from core.text import SPECIAL_NAMES, Tokenizer
-
-
-def packed_rows(tokenizer: Tokenizer, texts: list[str], length: int):
-    """Texts one after the other in rows without padding.
-
-    A row of L = length tokens begins with a text; what does not fit into it is cut off.
-
-    Returns: (rows, L) int64; the last texts may not fill a row and are left out.
-    Raises: ValueError where all texts together do not fill a row.
-
-    >>> from core.text import CharTokenizer
-    >>> packed_rows(CharTokenizer(["abc"]), ["abc", "a", "b", "c", "a"], 7)
-    array([[1, 3, 4, 5, 2, 1, 3],
-           [1, 4, 2, 1, 5, 2, 1]])
-    """
-    checks.whole(1, length=length)
-    rows, row = [], []
-    for text in checks.texts("texts", texts):
-        row += tokenizer.enclosed(text)
-        if len(row) >= length:
-            rows.append(row[:length])
-            row = []
-    checks.require(rows, f"texts: expected at least one row of {length} tokens")
-    return np.array(rows)
 
 
 def padded_rows(tokenizer: Tokenizer, texts: list[str]):

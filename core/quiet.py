@@ -1,9 +1,8 @@
 """Import this before the frameworks: their environment, and the order of loading.
 
-While it is imported, TensorFlow writes lines about its build to stderr, whatever its
-log level.  They differ between machines, and a notebook would store them; they are
-dropped here, and so are its warnings of functions that are compiled again.  Where
-TensorFlow is missing or broken, the rest holds.
+While it is imported, TensorFlow writes lines about its build to stderr, which differ
+between machines and which a notebook would store.  They are dropped here, and so are
+its warnings of functions that are compiled again.  All else holds without TensorFlow.
 """
 
 import os

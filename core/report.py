@@ -2,8 +2,6 @@
 goes wrong.  The limits are rules of thumb and no theory; each sign says where it stood.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

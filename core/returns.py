@@ -292,6 +292,5 @@ def _checked_arrays(x, mask, name: str = "rewards"):
     """x as float, 0 where the mask is 0, and the mask as bool."""
     mask = checks.mask("mask", mask)
     checks.shape(mask.shape, "mask", **{name: x})
-    return checks.finite_array(
-        name, np.where(mask, checks.floats(name, x), 0.0)
-    ), mask > 0
+    x = np.where(mask, checks.floats(name, x), 0.0)
+    return checks.finite_array(name, x), mask > 0

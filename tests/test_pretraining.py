@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from applications.grammar import corpus
+from applications.pretraining import packed_rows
 from core.envs import BatchedEnvironment
-from core.pretraining import (
-    answers,
-    masked_tokens,
-    next_tokens,
-    packed_rows,
-    padded_rows,
-)
+from core.pretraining import answers, masked_tokens, next_tokens, padded_rows
 from core.text import ByteBPETokenizer, CharTokenizer
 
 TEXTS = corpus(60, 3, "both", "both")

@@ -13,8 +13,7 @@ import re
 
 import numpy as np
 
-from applications import grammar, metrics
-from core import pretraining
+from applications import grammar, metrics, pretraining
 from core.envs import BatchedEnvironment
 from core.settings import SupervisedConfig
 

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from applications import grammar
-from core import pretraining
+from applications import grammar, pretraining
 from core.pt import pretrained
 from core.pt.models import BERT, GPT
 from core.pt.rollout import sample

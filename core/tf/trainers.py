@@ -24,7 +24,6 @@ def adam(model: Any) -> Any:
 
     Where ε stands differs between the frameworks' own classes, and their
     trainings part after a few steps; this is PyTorch's place in both.
-
     Source: Kingma, Ba 2015, arXiv:1412.6980, algorithm 1.
     """
     return _Adam(model.trainable_variables)
