@@ -89,18 +89,15 @@ def problems(order: list[Chapter], terms: dict[str, list[str]]) -> list[str]:
         for term in (*one.defines, *one.needs):
             if term not in terms:
                 found.append(f"{term}: {one.name} lists it, the glossary does not")
-        late = [t for t in one.needs if t in terms and t not in before]
-        found += [
-            f"{t}: {one.name} needs it, {where.get(t, 'nobody')} defines" for t in late
-        ]
+        late = [t for t in one.needs if t in where and t not in before]
+        found += [f"{t}: {one.name} needs it, {where[t]} defines" for t in late]
         before |= set(one.defines)
         for link in one.uses:
             term = canon.get(link.lower())
             if term is None:
                 found.append(f"{link}: {one.name} links to it, no entry has it")
-            elif term not in before:
-                place = where.get(term, "nobody")
-                found.append(f"{term}: {one.name} links to it, {place} defines")
+            elif term in where and term not in before:
+                found.append(f"{term}: {one.name} links to it, {where[term]} defines")
     found += [f"{term}: defined nowhere" for term in terms if term not in where]
     return found
 
