@@ -121,7 +121,7 @@
     else if (link) later(() => show(link));
     else if (card.contains(event.target)) clearTimeout(timer); // it may be read
     else if (open) later(hide);
-    else clearTimeout(timer);
+    else hide(); // nor shall one open that is on its way
   });
   document.addEventListener("pointerdown", (event) => {
     touched = event.pointerType === "touch" ? linkOf(event.target) : null;
@@ -143,7 +143,7 @@
     if (link && link.matches(":focus-visible") && !touched) show(link);
   });
   document.addEventListener("focusout", (event) => {
-    if (linkOf(event.target) === open) hide();
+    if (linkOf(event.target) === wanted) hide();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
