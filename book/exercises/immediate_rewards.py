@@ -42,7 +42,7 @@ RETURN_TO_GO = Exercise(
             0.9,
         ),
     ],
-    hint="Each token's own reward counts in full, the next one times γ, and so on; behind "
+    hint="Each token's own reward counts in full, the next one times γ; behind "
     "the end there is nothing.",
     wrong=[_total, _from_the_start, _paid_behind_the_end],
 )

@@ -45,7 +45,7 @@ CUT_WEIGHTS = Exercise(
         ),
         (np.full((1, 50), -1.0), np.full((1, 50), -3.0), np.ones((1, 50)), 8.0),
     ],
-    hint="The product of the ratios of the text's own tokens is cut, not each factor, and "
+    hint="The product of the ratios of the text's tokens is cut, not each factor, and "
     "what lies beyond the bound becomes the bound.",
     wrong=[_factors_cut, _dropped, _without_mask],
 )
