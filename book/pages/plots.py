@@ -19,11 +19,14 @@ import html
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import cbook, cycler, font_manager, mathtext
+from matplotlib.figure import Figure
+from PIL import Image
 
 from core import checks
 from pages import show
@@ -44,6 +47,7 @@ FRAMEWORKS = {  # colour and line style where only the framework differs
     "TensorFlow": (COLORS["vermillion"], "--"),
 }
 MARKERS = "os^Dvx"
+UNMIXED = Image.Dither.NONE
 FONT = Path(__file__).with_name("font") / "chinese.otf"
 # Fonts of systems, for Chinese that the book's lacks; the first there is.
 CHINESE = "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei"
@@ -53,7 +57,7 @@ CHINESE = "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen H
 
 
 def use_style():
-    """Set the book's style, and write PNG files without version or date.
+    """Set the book's style, and write PNG files of few colours, without version or date.
 
     A figure that is drawn again from the same numbers is then the same
     file, byte for byte.
@@ -79,14 +83,26 @@ def use_style():
     from IPython import get_ipython
 
     if get_ipython() is not None:
-        from matplotlib_inline.config import InlineBackend
+        # Loaded now, it registers its own writer now and not behind ours.
+        import matplotlib_inline.backend_inline  # noqa: F401
 
-        backend = InlineBackend.instance(parent=get_ipython())
-        backend.shell = get_ipython()
-        backend.print_figure_kwargs = {
-            "bbox_inches": "tight",
-            "metadata": {"Software": None},
-        }
+        writer = get_ipython().display_formatter.formatters["image/png"]
+        writer.for_type(Figure, small_png)
+
+
+def small_png(figure):
+    """A figure as the bytes of a PNG file with 64 colours, a quarter of the size.
+
+    None for one in which nothing is drawn, which is then not shown.
+    """
+    if not figure.axes and not figure.lines and not figure.patches:
+        return None
+    file, small = BytesIO(), BytesIO()
+    figure.savefig(file, format="png", bbox_inches="tight", dpi=figure.dpi)
+    image = Image.open(file).convert("RGB")
+    few = image.quantize(64, method=Image.Quantize.MEDIANCUT, kmeans=3, dither=UNMIXED)
+    few.save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 @cache

@@ -3,11 +3,13 @@
 import base64
 import warnings
 from html.parser import HTMLParser
+from io import BytesIO
 
 import matplotlib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from PIL import Image
 
 matplotlib.use("Agg")
 
@@ -261,6 +263,29 @@ def test_figures_of_a_notebook_are_the_same_bytes_without_a_version():
     plain, styled = run_cells(draw, style + "\n" + draw)
     assert b"Software" in plain
     assert b"Software" not in styled
+    assert len(styled) < len(plain) / 2
+
+
+def test_few_colours_stay_near_those_that_were_drawn():
+    """Every line keeps its colour, in a figure of all eight with bands."""
+    figure, ax = plt.subplots()
+    for number, colour in enumerate(plots.COLORS.values()):
+        ax.plot([0, 1], [number, number + 1], color=colour, linewidth=2)
+        ax.fill_between([0, 1], number, number + 1, color=colour, alpha=0.2)
+    image = Image.open(BytesIO(plots.small_png(figure)))
+    plt.close(figure)
+    assert image.mode == "P" and len(image.getcolors()) <= 64
+    palette = np.array(image.convert("RGB").getcolors(), dtype=object)[:, 1]
+    for colour in plots.COLORS.values():
+        wanted = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)])
+        nearest = min(np.abs(np.array(c) - wanted).max() for c in palette)
+        assert nearest <= 12, colour
+
+
+def test_an_empty_figure_is_not_shown():
+    figure = plt.figure()
+    assert plots.small_png(figure) is None
+    plt.close(figure)
 
 
 # --- token heat maps ---
