@@ -28,7 +28,7 @@ def test_every_chapter_has_a_sentence():
 
 
 def test_minutes_are_words_lines_and_seconds(tmp_path):
-    text = "**Time.** About two minutes on two CPU cores. " + "word " * 191
+    text = "**Time.** About two minutes on two CPU cores. " + "word " * 192
     code = "a = 1\n\nb = 2"
     cells = [("markdown", [], text), ("code", [], code), ("code", ["torch"], code)]
     folded = [("code", [tag], code) for tag in ("tf", "hide-input", "colab")]

@@ -10,7 +10,7 @@ import toc
 
 ROOT = Path(__file__).resolve().parents[1]
 INTRO = (ROOT / "book" / "intro.md").read_text("utf-8")
-CARD = INTRO.partition("Learn it from zero")[2].partition("+++")[0]
+CARD = INTRO.partition("Learn it from zero")[2].partition("card-footer")[0]
 PATH = re.findall(r"\{doc\}`(\w+)`", CARD)
 FOLDED = {"colab", "hide-cell", "hide-input", "setup", "switch"}
 LINES = 250

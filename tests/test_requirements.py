@@ -61,6 +61,7 @@ def imported(sources):
                     *sys.stdlib_module_names,
                     "core",
                     "applications",
+                    "exercises",
                     "pages",
                     "tests",
                     "google",

@@ -23,8 +23,8 @@ from docutils.statemachine import StringList
 
 FOLDED = {"colab", "hide-cell", "hide-input", "setup", "switch", "tf"}
 FENCED = re.compile(r"```.*?```", re.DOTALL)
-TIME = re.compile(r"[Aa]bout (\w+|two and a half) (second|minute)s? on")
-NUMBERS = {"a": 1, "one": 1, "two": 2, "three": 3, "two and a half": 2.5}
+TIME = re.compile(r"Time\.\*\* About (\w+)( and a half)? (second|minute)s? on")
+NUMBERS = dict(zip(("a", "one", "two", "three", "four", "five"), (1, 1, 2, 3, 4, 5)))
 
 
 def minutes(path):
@@ -35,8 +35,9 @@ def minutes(path):
         if cell["cell_type"] == "markdown":
             words += len(FENCED.sub("", text).split())
             if found := TIME.search(" ".join(text.split())):
-                each = 60 if found[2] == "minute" else 1
-                seconds = each * float(NUMBERS.get(found[1], found[1]))
+                each = 60 if found[3] == "minute" else 1
+                number = float(NUMBERS.get(found[1], found[1]))
+                seconds = each * (number + 0.5 * bool(found[2]))
         elif not FOLDED & set(cell["metadata"].get("tags", [])):
             lines += sum(bool(line.strip()) for line in text.splitlines())
     return words / 200 + lines * 5 / 60 + seconds / 60
@@ -75,7 +76,8 @@ def grid(chapters):
     for path, sentence in chapters:
         lines += [f":::{{grid-item-card}} {contents.title(path)}"]
         lines += [f":link: {path.stem}", ":link-type: doc", ""]
-        lines += [sentence, "+++", f"{rounded(minutes(path))} minutes", ":::", ""]
+        time = f"{rounded(minutes(path))} minutes"
+        lines += [sentence, "```{card-footer}", time, "```", ":::", ""]
     return [*lines, "::::"]
 
 

@@ -56,6 +56,29 @@ class Interactive(SphinxDirective):
         return [nodes.container("", raw, *caption, classes=["interactive-source"])]
 
 
+def apart(app, docname, source):
+    """Put the numbers behind their cell: two outputs would be two figures of a name."""
+    if not str(app.env.doc2path(docname)).endswith(".ipynb"):
+        return
+    notebook, cells = json.loads(source[0]), []
+    for cell in notebook["cells"]:
+        cells.append(cell)
+        pages = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs(cell)]
+        numbers = [page for page in pages if ELEMENT.match(page)]
+        if numbers:
+            cell["outputs"] = [
+                o for o, page in zip(outputs(cell), pages) if page not in numbers
+            ]
+            script = {"cell_type": "markdown", "metadata": {}, "source": numbers[0]}
+            cells.append(script | {"id": f"{cell['id']}-numbers"})
+    if len(cells) > len(notebook["cells"]):
+        source[0] = json.dumps(notebook | {"cells": cells})
+
+
+def outputs(cell):
+    return cell.get("outputs", [])
+
+
 def load_script(app, pagename, templatename, context, doctree):
     """Only pages with a figure load what draws it."""
     if doctree is None:
@@ -67,5 +90,6 @@ def load_script(app, pagename, templatename, context, doctree):
 
 def setup(app):
     app.add_directive("interactive", Interactive)
+    app.connect("source-read", apart)
     app.connect("html-page-context", load_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

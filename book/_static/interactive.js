@@ -537,8 +537,10 @@
 
   function build(script) {
     const data = JSON.parse(script.textContent);
-    const source = script.closest(".cell_output, .interactive-source");
-    const before = [...source.querySelectorAll("img")].filter((image) =>
+    // The directive has both in one box; in a chapter the cell stands before.
+    const source = script.closest(".interactive-source") ??
+      script.previousElementSibling;
+    const before = [...(source?.querySelectorAll("img") ?? [])].filter((image) =>
       image.compareDocumentPosition(script) & Node.DOCUMENT_POSITION_FOLLOWING);
     const image = before.at(-1);
     const { slider } = data;

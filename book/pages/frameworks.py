@@ -75,7 +75,7 @@ class WithoutTheOther(ast.NodeTransformer):
             for n in ast.walk(node)
             if isinstance(n, ast.arguments)
             for a in (*n.args, *n.kwonlyargs, *n.posonlyargs)
-        }
+        } | names_of(node, ast.For, ast.comprehension)
         return any(
             isinstance(n, ast.Name)
             and isinstance(n.ctx, ast.Load)
@@ -88,10 +88,22 @@ def bound(node: ast.AST) -> set[str]:
     """The names that a statement binds at the top of a cell."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return {node.name}
-    return {
+    stored = {
         n.id
         for n in ast.walk(node)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    return stored - names_of(node, ast.comprehension)
+
+
+def names_of(node: ast.AST, *kinds: type) -> set[str]:
+    """The names that loops of these kinds bind in a statement."""
+    return {
+        n.id
+        for loop in ast.walk(node)
+        if isinstance(loop, kinds)
+        for n in ast.walk(loop.target)
+        if isinstance(n, ast.Name)
     }
 
 

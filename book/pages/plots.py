@@ -57,7 +57,7 @@ CHINESE = "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen H
 
 
 def use_style():
-    """Set the book's style, and write PNG files of few colours, without version or date.
+    """Set the book's style, and write small PNG files without version or date.
 
     A figure that is drawn again from the same numbers is then the same
     file, byte for byte.

@@ -77,6 +77,12 @@ def test_a_name_that_is_made_anew(left):
     assert left("torch", *cells) == "print(a)"
 
 
+@pytest.mark.parametrize("cell", ["print([x for x in y])", "for x in y:\n    print(x)"])
+def test_a_name_that_a_loop_binds_itself(left, cell):
+    cells = SETUP, "y = [1]", "a = [x + tf.ones(1) for x in y]", "x = tf.ones(1)"
+    assert left("torch", *cells, cell) == cell
+
+
 @pytest.fixture
 def shell(monkeypatch):
     shell = InteractiveShell()
