@@ -12,7 +12,7 @@ PAGE = (ROOT / "book" / "cheat_sheet.md").read_text("utf-8")
 ROWS = {
     match[1]: re.findall(r"`([^`]+)`", match[2])
     for match in re.finditer(
-        r"^\| ([A-Z][^|]*?) \(\{doc\}`\w+`\) \|[^|]*(?:\\\|[^|]*)*"
+        r"^\| \{doc\}`([A-Z][^|<]*?) <\w+>` \|[^|]*(?:\\\|[^|]*)*"
         r"\| ((?:`[^`]+` ?){4}) \|",
         PAGE,
         re.MULTILINE,

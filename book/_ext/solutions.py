@@ -16,9 +16,9 @@ class Solution(nodes.General, nodes.Element):
 
 
 class FoldSolutions(SphinxTransform):
-    """Runs before the page's contents are collected, and after the tabs."""
+    """Runs before Sphinx collects the page's contents, which is at 880."""
 
-    default_priority = 885
+    default_priority = 870
 
     def apply(self):
         found = [

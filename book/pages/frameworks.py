@@ -75,7 +75,7 @@ class WithoutTheOther(ast.NodeTransformer):
             for n in ast.walk(node)
             if isinstance(n, ast.arguments)
             for a in (*n.args, *n.kwonlyargs, *n.posonlyargs)
-        } | names_of(node, ast.For, ast.comprehension)
+        } | _loop_names(node, ast.For, ast.comprehension)
         return any(
             isinstance(n, ast.Name)
             and isinstance(n.ctx, ast.Load)
@@ -93,10 +93,10 @@ def bound(node: ast.AST) -> set[str]:
         for n in ast.walk(node)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
-    return stored - names_of(node, ast.comprehension)
+    return stored - _loop_names(node, ast.comprehension)
 
 
-def names_of(node: ast.AST, *kinds: type) -> set[str]:
+def _loop_names(node: ast.AST, *kinds: type) -> set[str]:
     """The names that loops of these kinds bind in a statement."""
     return {
         n.id
