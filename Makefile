@@ -23,7 +23,8 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 \
 	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadfile
 # A check of the book that does not hold is an error here (book/pages/checked.py).
-NBVAL := BOOK_CHECKS=strict $(PYTEST) -q --nbval --nbval-current-env \
+# Progress bars are left out: they would be outputs that differ.
+NBVAL := BOOK_CHECKS=strict TQDM_DISABLE=1 $(PYTEST) -q --nbval --nbval-current-env \
 	--nbval-cell-timeout=600 -p no:cacheprovider
 # An older processor with one core: other kernels, another order of sums.
 PORTABLE := $(ONE_THREAD) ATEN_CPU_CAPABILITY=default \

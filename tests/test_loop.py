@@ -1,5 +1,9 @@
 """What a checkpoint must have in common with the training that it resumes."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -92,3 +96,31 @@ def test_the_header_does_not_grow_with_the_buffer(tmp_path):
         for name, array in vars(ours).items():
             np.testing.assert_array_equal(array, vars(theirs)[name])
     assert whole.train(progress=False) == resumed.train(progress=False)
+
+
+BAR = """
+from core.trainers.loop import Trainer
+
+class Counts(Trainer):
+    def _take(self, turn):
+        return {"return": turn}
+
+Counts(None, {}, {})._loop(range(3), 3, "return", PROGRESS, None, 50)
+"""
+
+
+@pytest.mark.parametrize(
+    ("progress", "disable", "shown"),
+    [(True, "", True), (True, "1", False), (False, "", False), (False, "0", False)],
+)
+def test_the_bar_can_be_left_out_from_outside(progress, disable, shown):
+    """The notebooks ask for bars, and a test run stores none."""
+    told = {"TQDM_DISABLE": disable} if disable else {}
+    ran = subprocess.run(
+        [sys.executable, "-c", BAR.replace("PROGRESS", str(progress))],
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("return 2.000" in ran.stderr) == shown

@@ -4,6 +4,7 @@ of `core.pt.checkpoints` or `core.tf.checkpoints`.
 """
 
 import math
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import is_dataclass
@@ -51,7 +52,8 @@ class Trainer:
         if path is not None:
             weights.check_file(path)  # now, not after the work
         hidden = not progress or sys.stderr is None  # as of a program without a console
-        with tqdm(total=total, disable=hidden) as bar:
+        hidden |= os.environ.get("TQDM_DISABLE", "0") != "0"  # unread in notebooks
+        with tqdm(total=total, leave=False, disable=hidden) as bar:
             for turn in turns:
                 try:
                     metrics = self._take(turn)
