@@ -1,5 +1,6 @@
 """What helps to read the built site: cards at links, ticks of exercises, folds."""
 
+import base64
 import re
 
 import pytest
@@ -254,3 +255,11 @@ def test_solutions_are_folded(browser, site, exercises):  # noqa: F811
     for width in (1280, 400):
         assert overflow(browser, width) <= 1
     assert not severe(browser)
+
+
+def test_the_cheat_sheet_prints_on_one_sheet(browser, site):  # noqa: F811
+    set_width(browser, 1280)
+    visit(browser, f"{site}/book/cheat_sheet.html")
+    settings = {"preferCSSPageSize": True, "printBackground": True}
+    printed = browser.execute_cdp_cmd("Page.printToPDF", settings)["data"]
+    assert len(re.findall(rb"/Type\s*/Page[^s]", base64.b64decode(printed))) == 1
