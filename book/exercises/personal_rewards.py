@@ -39,6 +39,7 @@ SHORTFALL_REWARDS = Exercise(
         (np.array([0.3, 0.3, 0.3]), np.array([1, 1, 1.0]), 0.7),
     ],
     hint="Take the larger shortfall of each beginning, the empty one included, and "
-    "pay its change: the largest of two changes is something else.",
+    "pay its change: the largest of two changes is something else. The brevity is "
+    "taken as it comes.",
     wrong=[_all_at_once, _weighted_sum, _largest_of_steps],
 )
