@@ -23,7 +23,8 @@ def title(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         text = "".join(json.loads(text)["cells"][0]["source"])
-    return text.splitlines()[0].removeprefix("# ")
+    heading = next(line for line in text.splitlines() if line.startswith("# "))
+    return heading.removeprefix("# ")
 
 
 def page():
