@@ -38,7 +38,8 @@ BRIEF_CHAPTERS := $(addprefix book/,policy_gradient.ipynb \
 	rloo_grpo.ipynb)
 
 .PHONY: help install book test unit notebooks site test-portable test-brief \
-	test-colab fuzz documents models lock lab run checked check bench mutants
+	test-colab fuzz documents models lock lab run checked check bench mutants \
+	readers
 
 help:
 	@echo "make book           install, build the site, say where to open it"
@@ -52,6 +53,7 @@ help:
 	@echo "make lock           pin what the requirements need in their turn"
 	@echo "make lab            the book in JupyterLab"
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
+	@echo "make readers        the chapters as notebooks in plain Markdown"
 	@echo "make checked        gather the checks of all chapters"
 	@echo "make check          style, types, size and form, in a minute"
 	@echo "make bench          speed and memory beside other libraries (10 min)"
@@ -102,13 +104,19 @@ test-brief: install
 	$(ONE_THREAD) $(PYTEST) $(BRIEF_TESTS)
 	$(ONE_THREAD) $(NBVAL) $(BRIEF_CHAPTERS)
 
+# As readers get them: without MyST, for Colab and others that do not know it.
+READERS := _build/notebooks
+readers: install
+	$(PY) book/_ext/reader_notebooks.py $(READERS)
+
 # The same chapters with Colab's versions, each alone in an empty folder.
-test-colab:
+test-colab: readers
 	"$$(PYTHON='$(PYTHON)' .ci/find_python 3.13 3.12)" -m venv --clear \
 		.venv-colab
 	.venv-colab/bin/python -m pip install --quiet \
 		--disable-pip-version-check -r requirements-colab.txt
-	.venv-colab/bin/python tests/as_on_colab.py $(BRIEF_CHAPTERS)
+	.venv-colab/bin/python tests/as_on_colab.py \
+		$(BRIEF_CHAPTERS:book/%=$(READERS)/%)
 
 test-portable: install
 	$(PORTABLE) $(NBVAL) $(CHAPTERS)

@@ -1,5 +1,7 @@
 """Run chapters as Colab does: python tests/as_on_colab.py CHAPTER.ipynb ...
 
+`make test-colab` gives it the readers' notebooks (book/_ext/reader_notebooks.py).
+
 Each one lies alone in an empty folder, a stand-in for `google.colab` is
 loaded, and the address of the repository leads to this checkout, of which the
 last commit is read.  Prints what the first cell says; outputs are not
