@@ -35,13 +35,13 @@ def table(found: Report) -> None:
     show.table(["metric", "first steps", "last steps", "sign"], rows)
 
 
-def figure(found: Report):
-    """A panel for each metric; those with a sign have a coloured title."""
+def figure(found: Report) -> None:
+    """Draw a panel for each metric; those with a sign have a coloured title."""
     names = [name for name in TITLES if name in found.curves]
     signs = {sign.name for sign in found.signs}
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    made, axes = plt.subplots(
+    _, axes = plt.subplots(
         rows, columns, figsize=(7.5, 1.7 * rows), squeeze=False, layout="constrained"
     )
     for ax in axes.flat[len(names) :]:
@@ -53,4 +53,3 @@ def figure(found: Report):
         mark = "▲ " if name in signs else ""
         ax.set_title(mark + TITLES[name], fontsize=9, color=colour)
         ax.tick_params(labelsize=7)
-    return made
