@@ -136,7 +136,7 @@ PARTS = {
     "applications.tabular": "empty_history",
     "pages.diff": "without_types blocks same speaks quiet pane SideBySide",
     "pages.plots": "seeds_note without_framework curve_style check_curve check_labels "
-    "printable TokenHeatmap "
+    "printable small_png TokenHeatmap "
     "TokenHeatmap.number TokenHeatmap.cell",
     "pages.show": "unwrapped table_cell source_text file_name without_docstrings "
     "cells markdown_lines html_lines entries entity as_html spaced visible",
