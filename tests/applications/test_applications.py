@@ -61,12 +61,14 @@ def test_the_start_in_both_frameworks(name):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_keeps_its_results(path):
+    """PyTorch's trainings are the evidence; TensorFlow's say whether the
+    two agree, seed by seed."""
     (name, outcomes), *more = results.stored(path)
     assert name and not more
-    for framework in ("PyTorch", "TensorFlow"):
+    for framework, least in (("PyTorch", 3), ("TensorFlow", 2)):
         own = [o for o in outcomes if o.framework == framework]
         assert {o.rewarded for o in own} == {True, False}
-        assert all(len(o.values) >= 3 and o.seconds > 0 for o in own)
+        assert all(len(o.values) >= least and o.seconds > 0 for o in own)
     pt, tf_ = (
         {o.metric for o in outcomes if o.framework == framework}
         for framework in ("PyTorch", "TensorFlow")
