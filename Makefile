@@ -123,7 +123,7 @@ test-portable: install
 
 # More examples than tests/test_fuzz.py has, other ones each time.
 fuzz: install
-	$(ONE_THREAD) $(PY) -m tests.fuzz.run
+	$(ONE_THREAD) PYTHONPATH=book $(PY) -m tests.fuzz.run
 
 # Both frameworks one after the other, with what of the book a program takes.
 documents: install

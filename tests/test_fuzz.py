@@ -1,9 +1,15 @@
 """Bad arguments: a named error or the right value, in both halves alike."""
 
+import os
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from core import checks
+from tests.conftest import ROOT
 from tests.fuzz import judge
 from tests.fuzz.arguments import array, mask, number
 from tests.fuzz.intended import INTENDED
@@ -69,3 +75,14 @@ def test_the_other_forms_of_a_mask_are_its_values():
     kind = mask([[1, 1], [1, 0]])
     for value in kind.same.values():
         np.testing.assert_array_equal(np.asarray(value, dtype=float), kind.value)
+
+
+def test_make_finds_what_the_fuzz_imports():
+    """The pages stand in book/, which pytest has on its path and a command has not."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    [told] = re.findall(
+        r"^\t.*?(\S+=\S+) \$\(PY\) -m tests\.fuzz\.run$", makefile, re.M
+    )
+    name, path = told.split("=")
+    run = [sys.executable, "-m", "tests.fuzz.run", "--help"]
+    subprocess.run(run, cwd=ROOT, env=os.environ | {name: path}, check=True)

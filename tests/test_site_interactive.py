@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+from interactive import ELEMENT
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -23,7 +24,6 @@ from tests.test_site import (  # noqa: F401
 )
 
 SERIES = ("rows", "lines", "bars", "readout")  # [{"label", "values"}, ...]
-ELEMENT = re.compile(r'<script [^>]*class="interactive" data-name="([a-z0-9-]+)">')
 WITH_FIGURES = [
     page
     for page in PAGES
