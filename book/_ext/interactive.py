@@ -21,15 +21,16 @@ ELEMENT = re.compile(r'<script [^>]*class="interactive" data-name="([a-z0-9-]+)"
 
 
 def found(path, name):
-    """(alternative text, PNG in base64, script element) of a chapter's figure."""
+    """(alternative text, PNG in base64, its width, script element) of a figure."""
     for cell in json.loads(path.read_text("utf-8"))["cells"]:
-        data = [output.get("data", {}) for output in cell.get("outputs", [])]
-        for before, output in zip(data, data[1:]):
-            page = "".join(output.get("text/html", ""))
+        outputs = [output for output in cell.get("outputs", []) if "data" in output]
+        for before, output in zip(outputs, outputs[1:]):
+            page = "".join(output["data"].get("text/html", ""))
             match = ELEMENT.match(page)
-            if match and match[1] == name and "image/png" in before:
+            if match and match[1] == name and "image/png" in before["data"]:
                 alt = cell["metadata"]["mystnb"]["image"]["alt"]
-                return alt, "".join(before["image/png"]).replace("\n", ""), page
+                png = "".join(before["data"]["image/png"]).replace("\n", "")
+                return alt, png, before["metadata"]["image/png"]["width"], page
     return None
 
 
@@ -44,13 +45,14 @@ class Interactive(SphinxDirective):
         figure = found(path, name) if path.exists() else None
         if figure is None:
             raise self.error(f"interactive: expected a figure, got {self.arguments[0]}")
-        alt, picture, script = figure
+        alt, picture, width, script = figure
         caption = []
         if "caption" in self.options:
             text, _ = self.state.inline_text(self.options["caption"], self.lineno)
             caption = [nodes.paragraph("", "", *text, classes=["interactive-caption"])]
         image = (
-            f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}" />'
+            f'<img alt="{html.escape(alt)}" width="{width}" '
+            f'src="data:image/png;base64,{picture}" />'
         )
         raw = nodes.raw("", image + script, format="html")
         return [nodes.container("", raw, *caption, classes=["interactive-source"])]

@@ -91,18 +91,21 @@ def use_style():
 
 
 def small_png(figure):
-    """A figure as the bytes of a PNG file with 64 colours, a quarter of the size.
+    """A figure as the bytes of a PNG file, and the width and height to show it at.
 
-    None for one in which nothing is drawn, which is then not shown.
+    The file has two pixels for each that is shown, so that it is sharp on the
+    screens of today, and 64 colours, which makes it a quarter of the size.  None
+    for a figure in which nothing is drawn, which is then not shown.
     """
     if not figure.axes and not figure.lines and not figure.patches:
         return None
     file, small = BytesIO(), BytesIO()
-    figure.savefig(file, format="png", bbox_inches="tight", dpi=figure.dpi)
+    figure.savefig(file, format="png", bbox_inches="tight", dpi=2 * figure.dpi)
     image = Image.open(file).convert("RGB")
     few = image.quantize(64, method=Image.Quantize.MEDIANCUT, kmeans=3, dither=UNMIXED)
     few.save(small, "png", optimize=True)
-    return small.getvalue()
+    width, height = image.size
+    return small.getvalue(), {"width": width // 2, "height": height // 2}
 
 
 @cache

@@ -263,7 +263,7 @@ def test_figures_of_a_notebook_are_the_same_bytes_without_a_version():
     plain, styled = run_cells(draw, style + "\n" + draw)
     assert b"Software" in plain
     assert b"Software" not in styled
-    assert len(styled) < len(plain) / 2
+    assert len(styled) < len(plain)  # with four times the pixels
 
 
 def test_few_colours_stay_near_those_that_were_drawn():
@@ -272,7 +272,7 @@ def test_few_colours_stay_near_those_that_were_drawn():
     for number, colour in enumerate(plots.COLORS.values()):
         ax.plot([0, 1], [number, number + 1], color=colour, linewidth=2)
         ax.fill_between([0, 1], number, number + 1, color=colour, alpha=0.2)
-    image = Image.open(BytesIO(plots.small_png(figure)))
+    image = Image.open(BytesIO(plots.small_png(figure)[0]))
     plt.close(figure)
     assert image.mode == "P" and len(image.getcolors()) <= 64
     palette = np.array(image.convert("RGB").getcolors(), dtype=object)[:, 1]
@@ -280,6 +280,16 @@ def test_few_colours_stay_near_those_that_were_drawn():
         wanted = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)])
         nearest = min(np.abs(np.array(c) - wanted).max() for c in palette)
         assert nearest <= 12, colour
+
+
+def test_a_figure_is_shown_at_half_its_pixels():
+    figure, ax = plt.subplots(figsize=(4, 2), dpi=100)
+    ax.plot([0, 1])
+    data, shown = plots.small_png(figure)
+    plt.close(figure)
+    width, height = Image.open(BytesIO(data)).size
+    assert (width // 2, height // 2) == (shown["width"], shown["height"])
+    assert 300 < shown["width"] <= 420  # the figure's inches, cut to what is drawn
 
 
 def test_an_empty_figure_is_not_shown():
