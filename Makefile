@@ -43,7 +43,7 @@ BRIEF_CHAPTERS := $(addprefix book/,policy_gradient.ipynb \
 
 help:
 	@echo "make book           install, build the site, say where to open it"
-	@echo "make test           install and run all tests"
+	@echo "make test           install the tests' packages too, run all tests"
 	@echo "make test-portable  the notebooks as on an older, smaller machine"
 	@echo "make test-brief     imports, trainers and five chapters"
 	@echo "make test-colab     five chapters with the versions that Colab has"
@@ -61,27 +61,34 @@ help:
 	@echo
 	@echo "PYTHON=/path/to/python chooses one of Python 3.11 to 3.13."
 
-install: $(VENV)/installed
+# Two steps: what reading and running need, and the tests' own packages beside it.
+READ := $(VENV)/installed
+TOOLS := $(VENV)/tools
+install: $(TOOLS)
 
 # PYTHON= another version than that of the folder: it is made anew.
 VERSION := -c "import sys; print(*sys.version_info[:2])"
 ifneq ($(PYTHON),)
 ifneq ($(shell $(PYTHON) $(VERSION) 2>&1),$(if $(wildcard $(PY)),$(shell $(PY) $(VERSION))))
-.PHONY: $(VENV)/installed
+.PHONY: $(READ)
 endif
 endif
 
-$(VENV)/installed: requirements.txt requirements-dev.txt requirements.lock \
-		pyproject.toml
+$(READ): requirements.txt requirements.lock pyproject.toml
 	@python="$$(PYTHON='$(PYTHON)' .ci/find_python)" && set -x && \
 		"$$python" -m venv --clear $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check \
-		-r requirements.txt -r requirements-dev.txt -c requirements.lock
+		-r requirements.txt -c requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check \
 		--no-deps --no-build-isolation --editable .
 	touch $@
 
-book: install
+$(TOOLS): $(READ) requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check \
+		-r requirements-dev.txt -c requirements.lock
+	touch $@
+
+book: $(READ)
 	$(BUILD)
 	@echo
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
@@ -106,7 +113,7 @@ test-brief: install
 
 # As readers get them: without MyST, for Colab and others that do not know it.
 READERS := _build/notebooks
-readers: install
+readers: $(READ)
 	$(PY) book/_ext/reader_notebooks.py $(READERS)
 
 # The same chapters with Colab's versions, each alone in an empty folder.
@@ -126,7 +133,7 @@ fuzz: install
 	$(ONE_THREAD) PYTHONPATH=book $(PY) -m tests.fuzz.run
 
 # Both frameworks one after the other, with what of the book a program takes.
-documents: install
+documents: $(READ)
 	@set -e; for half in pt tf; do for program in 000 001 \
 			"002 book/models/bert" 003 \
 			"004 book/models/gpt book/data/listings/sentences.lark"; do \
@@ -134,7 +141,7 @@ documents: install
 		$(ONE_THREAD) $(PY) -m core.$$half.listings $$program; \
 	done; done
 
-models: install
+models: $(READ)
 	cd book && for name in models.make applications.starters \
 			applications.long_text_lstm applications.speech_start; do \
 		$(abspath $(PY)) -m $$name || exit 1; done
@@ -156,17 +163,17 @@ lock:
 
 # Opens with the contents; the settings beside the script that writes them show
 # Markdown as a page and not as its source.
-lab: install
+lab: $(READ)
 	$(PY) book/_ext/contents.py
 	cd book && JUPYTER_CONFIG_PATH=$(CURDIR)/book/_ext \
 		$(abspath $(VENV))/bin/jupyter lab \
 		--LabApp.default_url=/lab/tree/contents.md
 
-run: install
+run: $(READ)
 	$(PY) book/_ext/run_notebook.py $(CH)
 
 # The checks of all chapters, as their outputs have them.
-checked: install
+checked: $(READ)
 	$(PY) book/_ext/checked.py
 
 check: install

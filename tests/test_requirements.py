@@ -2,10 +2,13 @@
 
 import ast
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 
 import pytest
 import yaml
@@ -165,13 +168,96 @@ def test_one_version_for_each_python(python):
                 chosen[key] = requirement
 
 
-def test_make_installs_with_the_lock():
-    recipe = (ROOT / "Makefile").read_text()
-    assert "-r requirements-dev.txt -c requirements.lock" in recipe
+# Files of one folder import each other by these names.
+OURS = {"book"} | {
+    canonicalize_name(path.stem)
+    for name in ("book", "tests", ".ci")
+    for path in (ROOT / name).rglob("*.py")
+}
+
+
+def brought(found):
+    """The packages of requirements, and what these need in their turn."""
+    wanted, seen = list(found), {}
+    while wanted:
+        here = wanted.pop()
+        name = canonicalize_name(here.name)
+        extras = {"", *here.extras} - seen.setdefault(name, set())
+        seen[name] |= extras
+        for need in map(Requirement, requires(name) or [] if extras else []):
+            if need.marker is None or any(
+                need.marker.evaluate({"extra": extra}) for extra in extras
+            ):
+                wanted.append(need)
+    return set(seen)
+
+
+@pytest.mark.parametrize(
+    "pattern, wanted",
+    [
+        ("core/**/*.py", ["requirements.txt"]),
+        ("book/**/*.py", ["requirements.txt"]),
+        ("book/*.ipynb", ["requirements.txt"]),
+        ("tests/**/*.py", ["requirements.txt", "requirements-dev.txt"]),
+        (".ci/*.py", ["requirements.txt", "requirements-dev.txt"]),
+    ],
+)
+def test_what_is_imported_is_installed(pattern, wanted):
+    """By `make book` for a reader, and by `make test` for the tests."""
+    here = brought(r for file in wanted for r in requirements(file))
+    sources = cells() if pattern.endswith("ipynb") else files(pattern)
+    assert set(imported(sources)) <= here | OURS | NOT_DECLARED
+
+
+def test_no_package_is_installed_twice():
+    names = [
+        {name for name, _ in pinned(requirements(file))}
+        for file in ("requirements.txt", "requirements-dev.txt")
+    ]
+    assert not names[0] & names[1]
+
+
+def dry(target):
+    """What make would run for a target, in a folder without an environment."""
+    return subprocess.run(
+        ["make", "--dry-run", target, "VENV=.venv-none", "PYTHON="],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+
+
+@needs_make
+@pytest.mark.parametrize(
+    "target", ["book", "lab", "run", "readers", "documents", "models", "checked"]
+)
+def test_a_reader_installs_no_package_of_the_tests(target):
+    script = dry(target)
+    assert "-r requirements.txt -c requirements.lock" in script
+    assert "requirements-dev.txt" not in script
+
+
+@needs_make
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("install", "test", "unit", "notebooks", "site", "check", "bench"),
+        *("mutants", "fuzz", "test-brief", "test-portable"),
+    ],
+)
+def test_what_tests_installs_everything(target):
+    script = dry(target)
+    first = script.index("-r requirements.txt -c requirements.lock")
+    assert first < script.index("-r requirements-dev.txt -c requirements.lock")
 
 
 def test_commits_are_formatted_by_the_same_ruff():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     [ruff] = [hook for hook in hooks if "ruff" in hook["repo"]]
-    pins = dict(pinned(requirements("requirements.txt")))
+    pins = dict(pinned(requirements("requirements-dev.txt")))
     assert ruff["rev"] == f"v{pins['ruff']}"

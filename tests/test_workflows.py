@@ -316,16 +316,38 @@ def test_links_that_lead_nowhere_are_named(tmp_path):
 
 
 def test_the_newest_versions_are_asked_for_without_pins():
-    """What is before the site loses its pins, and the comparisons of the tests."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    line = "# The site and the notebooks"
-    free, rest = text.split(line)
-    for name in ("torch", "tensorflow", "transformers", "numpy"):
-        assert f"\n{name}==" in free
-    assert "\njupyter-book==" in rest
-    assert f"/^{line}/" in (ROOT / ".ci" / "newest").read_text(encoding="utf-8")
-    other = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
-    assert "\ntrl==" in other
+    """What is before the tools loses its pins, in both files."""
+    script = (ROOT / ".ci" / "newest").read_text(encoding="utf-8")
+    for name, line, free, kept in (
+        (
+            "requirements.txt",
+            "# The site and the notebooks",
+            ("torch", "tensorflow", "transformers", "numpy"),
+            ("jupyter-book", "nbclient"),
+        ),
+        (
+            "requirements-dev.txt",
+            "# What runs the tests",
+            ("trl", "keras-hub", "stable-baselines3"),
+            ("pytest", "nbval"),
+        ),
+    ):
+        before, after = (ROOT / name).read_text(encoding="utf-8").split(line)
+        assert all(f"\n{one}==" in before for one in free)
+        assert all(f"\n{one}==" in after for one in kept)
+        assert f"'1,/^{line}/s/==[^ ]*//' {name}" in script
+
+
+def test_the_newest_versions_are_not_replaced_by_the_pins():
+    """What make would remake is there already, in make's order."""
+    stamps = re.findall(
+        r"^\w+ := \$\(VENV\)/(\w+)$",
+        (ROOT / "Makefile").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert stamps == ["installed", "tools"]
+    script = (ROOT / ".ci" / "newest").read_text(encoding="utf-8")
+    assert "touch " + " ".join(f".venv-newest/{name}" for name in stamps) in script
 
 
 def test_prints_of_versions_are_not_compared():
