@@ -1,8 +1,9 @@
-"""What the public host reads: workflows, Dependabot, forms, and addresses in files.
+"""What the public host reads: workflows, Dependabot, forms, container, addresses.
 
 Nothing is run here but bash, which reads the steps without running them.
 """
 
+import json
 import re
 import shlex
 import shutil
@@ -214,13 +215,32 @@ def test_a_form_asks_something(path):
     assert any(field.get("validations", {}).get("required") for field in form["body"])
 
 
+def test_the_container_makes_the_book():
+    """With Python, packages, index and port as the other files have them."""
+    told = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    version = re.fullmatch(
+        r"mcr\.microsoft\.com/devcontainers/python:3-([\d.]+)-bookworm", told["image"]
+    )[1]
+    find = (ROOT / ".ci" / "find_python").read_text(encoding="utf-8")
+    assert version in re.search(r'^supported="(.*)"$', find, re.MULTILINE)[1].split()
+    assert told["postCreateCommand"] == "make book"
+    assert not missing(told["postCreateCommand"])
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    tools = re.search(r"--no-install-recommends \\\n\s+(.*)", run)[1].split()
+    assert set(tools) < set(told["onCreateCommand"].split())
+    pages = read(GITHUB / "workflows" / "pages.yml")["jobs"]["build"]
+    assert told["containerEnv"] == pages["env"]
+    assert told["forwardPorts"] == [8888]  # Jupyter's own
+    assert set(told["portsAttributes"]) == {"8888"}
+
+
 # --- Addresses and versions -----------------------------------------------------
 
 # Other repositories that these files may name.
 OTHERS = set()
 NAMED = re.compile(
-    r"(?:(?:raw\.githubusercontent|github)\.com|colab\.research\.google\.com/github)"
-    r"/([\w-]+)/([\w.-]*\w)|\b([\w-]+)\.github\.io(?:/([\w.-]*\w))?"
+    r"(?:(?:raw\.githubusercontent|github)\.com|colab\.research\.google\.com/github"
+    r"|codespaces\.new)/([\w-]+)/([\w.-]*\w)|\b([\w-]+)\.github\.io(?:/([\w.-]*\w))?"
 )
 
 
@@ -263,6 +283,7 @@ def test_an_address_is_found_in_each_form():
         "https://github.com/a-b/c.d/actions/workflows/test.yml/badge.svg",
         "https://colab.research.google.com/github/a-b/c.d/blob/main/x.ipynb",
         "https://raw.githubusercontent.com/a-b/c.d/notebooks/x.ipynb",
+        "https://codespaces.new/a-b/c.d",
         "https://a-b.github.io/c.d/",
     ):
         assert addresses(text) == {("a-b", "c.d")}, text
