@@ -1,4 +1,4 @@
-"""The README's contents and picture are the book's, and its loop learns."""
+"""What the README shows is the book's, what it names exists, and its loop learns."""
 
 import re
 
@@ -11,6 +11,10 @@ TEXT = readme.README.read_text("utf-8")
 def test_the_contents_are_those_of_the_book():
     found = readme.BETWEEN.search(TEXT)[0]
     assert found == readme.chapters(), "python book/_ext/readme.py writes them"
+
+
+def test_the_hours_are_those_of_the_first_page():
+    assert readme.HOURS.findall(TEXT) == readme.hours()
 
 
 def test_the_picture_is_the_chapters():

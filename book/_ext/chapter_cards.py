@@ -48,10 +48,15 @@ def rounded(number):
     return max(5, 5 * round(number / 5))
 
 
+def together(names):
+    """The time of several chapters: hours in halves."""
+    total = sum(minutes(toc.ROOT / "book" / f"{name}.ipynb") for name in names)
+    return f"{max(1, round(total / 30)) / 2:g} hours"
+
+
 def hours(name, rawtext, text, lineno, inliner, options=None, content=None):
-    """The role: hours in halves."""
-    total = sum(minutes(toc.ROOT / "book" / f"{c}.ipynb") for c in text.split())
-    return [nodes.Text(f"{max(1, round(total / 30)) / 2:g} hours")], []
+    """The role."""
+    return [nodes.Text(together(text.split()))], []
 
 
 class ChapterCards(Directive):

@@ -1,4 +1,4 @@
-"""Write what of README.md the book makes: its contents and its picture.
+"""Write what of README.md the book makes: contents, picture, hours of the paths.
 
 python book/_ext/readme.py
 """
@@ -7,12 +7,14 @@ import base64
 import json
 import re
 
+import chapter_cards
 import contents
 import toc
 
 README = toc.ROOT / "README.md"
 PICTURE = toc.ROOT / "book" / "_static" / "first_loop.png"
 BETWEEN = re.compile(r"(?<=## Contents\n\n).*?(?=\n\n## Run it)", re.DOTALL)
+HOURS = re.compile(r"[\d.]+ hours")
 
 
 def chapters():
@@ -38,7 +40,15 @@ def picture():
     raise ValueError("first_loop: expected a figure first-loop-policy")
 
 
+def hours():
+    """Those of the three ways through the book, as its first page has them."""
+    text = (toc.ROOT / "book" / "intro.md").read_text("utf-8")
+    paths = re.findall(r"\{hours\}`([^`]+)`", text)
+    return [chapter_cards.together(path.split()) for path in paths]
+
+
 if __name__ == "__main__":
-    text = README.read_text("utf-8")
-    README.write_text(BETWEEN.sub(lambda _: chapters(), text), encoding="utf-8")
+    text = BETWEEN.sub(lambda _: chapters(), README.read_text("utf-8"))
+    found = iter(hours())
+    README.write_text(HOURS.sub(lambda _: next(found), text), encoding="utf-8")
     PICTURE.write_bytes(picture())
