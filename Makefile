@@ -39,7 +39,7 @@ BRIEF_CHAPTERS := $(addprefix book/,policy_gradient.ipynb \
 
 .PHONY: help install book test unit notebooks site test-portable test-brief \
 	test-colab fuzz documents models lock lab run checked check bench mutants \
-	readers pdf
+	readers pdf epub
 
 help:
 	@echo "make book           install, build the site, say where to open it"
@@ -55,6 +55,7 @@ help:
 	@echo "make run CH=FILE    execute a chapter and store its outputs"
 	@echo "make readers        the chapters as notebooks in plain Markdown"
 	@echo "make pdf            the whole book as one PDF (Chromium; 5 minutes)"
+	@echo "make epub           the same as an EPUB (Chromium; 3 minutes)"
 	@echo "make checked        gather the checks of all chapters"
 	@echo "make check          style, types, size and form, in a minute"
 	@echo "make bench          speed and memory beside other libraries (10 min)"
@@ -117,10 +118,12 @@ READERS := _build/notebooks
 readers: $(READ)
 	$(PY) book/_ext/reader_notebooks.py $(READERS)
 
-# Beside the site, which is built first: Chromium prints its pages.
-PDF := _build/html/book.pdf
+# Beside the site, which is built first: Chromium opens and prints its pages.
 pdf: book
-	$(PY) book/_ext/pdf.py _build/html $(PDF)
+	$(PY) book/_ext/pdf.py _build/html _build/html/book.pdf
+
+epub: book
+	$(PY) book/_ext/epub.py _build/html _build/html/book.epub
 
 # The same chapters with Colab's versions, each alone in an empty folder.
 test-colab: readers

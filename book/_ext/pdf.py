@@ -12,6 +12,7 @@ import html
 import io
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,9 +26,21 @@ from reader_notebooks import listed, site
 from selenium.webdriver.support.ui import WebDriverWait
 from tqdm import tqdm
 
+# The words of a heading.
+TEXT_OF = """
+    const text = (heading) => {
+        const copy = heading.cloneNode(true);
+        for (const math of copy.querySelectorAll("mjx-container"))
+            math.replaceWith(math.querySelector("mjx-assistive-mml").textContent);
+        for (const extra of copy.querySelectorAll("input, .headerlink")) extra.remove();
+        return copy.textContent.trim().replace(/\\s+/g, " ");
+    };
+"""
 # All links get the address that they have on the published site; Chromium writes
 # where an anchor stands only if something links to it.  Returns title and headings.
-PREPARE = """
+PREPARE = (
+    TEXT_OF
+    + """
     const [page, base] = arguments;
     dispatchEvent(new Event("beforeprint"));
     const here = location.href.slice(0, -`${page}.html`.length);
@@ -44,17 +57,11 @@ PREPARE = """
         link.setAttribute("href", `#${encodeURIComponent(id)}`);
     }
     document.body.append(anchors);
-    const text = (heading) => {
-        const copy = heading.cloneNode(true);
-        for (const math of copy.querySelectorAll("mjx-container"))
-            math.replaceWith(math.querySelector("mjx-assistive-mml").textContent);
-        for (const extra of copy.querySelectorAll("input, .headerlink")) extra.remove();
-        return copy.textContent.trim().replace(/\\s+/g, " ");
-    };
     const sections = [...article.querySelectorAll("section > h2, section > h3")]
         .map((heading) => [heading.tagName, text(heading), heading.parentElement.id]);
     return [text(article.querySelector("h1")), sections];
 """
+)
 NUMBERS = """
     @page {{
       @bottom-center {{ content: counter(page{style}); font: 8pt sans-serif; }}
@@ -93,10 +100,33 @@ class Printed:
     first: int
 
 
-def settled(browser, address):
-    browser.get(address)
+class Book:
+    """What of the book its pages do not say."""
+
+    def __init__(self):
+        self.base, self.title = site()
+        config = yaml.safe_load((toc.ROOT / "_config.yml").read_text("utf-8"))
+        self.author = config["author"]
+
+    def pages(self, names=()):
+        """The pages of these names, or all, in the book's order, each with the caption
+        of the part that it begins, or None."""
+        captions = {part[0][1]: caption for caption, part in toc.parts()}
+        found = [(page.name, captions.get(page.path)) for page in listed()]
+        known = [name for name, _ in found]
+        if unknown := sorted(set(names) - set(known)):
+            raise ValueError(f"expected pages of _toc.yml, got {', '.join(unknown)}")
+        return [page for page in found if page[0] in (names or known)]
+
+
+def settled(browser, folder, page):
+    """Open a built page and wait until all of it is drawn."""
+    path = folder / f"{page}.html"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: expected a built page; make book builds it")
+    browser.get(path.resolve().as_uri())
     WebDriverWait(browser, 120).until(
-        lambda b: b.execute_script(headless.DRAWN), f"{address}: not all was drawn"
+        lambda b: b.execute_script(headless.DRAWN), f"{path}: not all was drawn"
     )
 
 
@@ -114,33 +144,30 @@ def sheets(browser, before=0, head="", style=""):
 
 
 def printed(browser, folder, page, caption, base, first):
-    path = folder / f"{page}.html"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: expected a built page; make book builds it")
-    settled(browser, path.resolve().as_uri())
+    settled(browser, folder, page)
     found = browser.execute_script(PREPARE, page, base)
     if found is None:
-        raise ValueError(f"{path}: expected a page with an article")
+        raise ValueError(f"{page}: expected a page with an article")
     title, sections = found
     reader = sheets(browser, before=first, head=title)
     return Printed(page, caption, title, sections, reader, first)
 
 
-def front(browser, pages, base, book, author):
+def front(browser, pages, book):
     """Title page and contents, as a PDF."""
-    title = f"<b>{html.escape(book)}</b><p>{html.escape(author)}</p>"
+    title = f"<b>{html.escape(book.title)}</b><p>{html.escape(book.author)}</p>"
     rows = []
     for page in pages:
         if page.caption:
             rows.append(f"<h2>{html.escape(page.caption)}</h2>")
         rows.append(
-            f'<a href="{base}{page.name}.html"><span>{html.escape(page.title)}</span>'
-            f"{page.first + 1}</a>"
+            f'<a href="{book.base}{page.name}.html">'
+            f"<span>{html.escape(page.title)}</span>{page.first + 1}</a>"
         )
     text = (
-        f"<title>{html.escape(book)}</title><style>{FRONT}"
+        f"<title>{html.escape(book.title)}</title><style>{FRONT}"
         "@page { margin: 18mm 17mm; }</style>"
-        f'<div class="title">{title}<p>{date.today():%B %Y}</p><p>{base}</p>'
+        f'<div class="title">{title}<p>{date.today():%B %Y}</p><p>{book.base}</p>'
         "<p>Code that draws figures or imports is left out here; "
         "the site and the notebooks have it.</p></div>"
         f"<h1>Contents</h1>{''.join(rows)}"
@@ -178,7 +205,7 @@ def link(writer, places, base):
                 note[NameObject("/Dest")] = spot(writer, *place)
 
 
-def bind(pages, cover, base, metadata):
+def bind(pages, cover, book):
     """One PDF of all."""
     writer = PdfWriter()
     ahead = len(cover.pages)
@@ -187,11 +214,11 @@ def bind(pages, cover, base, metadata):
     places = {}
     for page in pages:
         places |= {n: (ahead + sheet, top) for n, (sheet, top) in targets(page).items()}
-    link(writer, places, base)
+    link(writer, places, book.base)
     outline(writer, pages, places)
     writer.set_page_label(0, ahead - 1, style="/r")
     writer.set_page_label(ahead, len(writer.pages) - 1, style="/D", start=1)
-    writer.add_metadata(metadata)
+    writer.add_metadata({"/Title": book.title, "/Author": book.author})
     writer.page_mode = "/UseOutlines"
     return writer
 
@@ -224,47 +251,43 @@ def outline(writer, pages, places):
                 add(int(level[1]), text, *place)
 
 
-def make(folder, out, names):
-    """Print pages of the site in `folder`, in the book's order, to the file `out`."""
-    base, book = site()
-    config = yaml.safe_load((toc.ROOT / "_config.yml").read_text("utf-8"))
-    author = config["author"]
-    captions = {part[0][1]: caption for caption, part in toc.parts()}
-    pages, first = [], 0
-    with headless.chromium() as browser:
-        for page in tqdm([p for p in listed() if p.name in names], unit="page"):
-            caption = captions.get(page.path)
-            pages.append(printed(browser, folder, page.name, caption, base, first))
-            first += len(pages[-1].reader.pages)
-        cover = front(browser, pages, base, book, author)
-    writer = bind(pages, cover, base, {"/Title": book, "/Author": author})
-    save(writer, out)
-    return len(writer.pages)
-
-
-def save(writer, out):
-    """Under another name first: a crash leaves the book that was there."""
+@contextmanager
+def replacing(out):
+    """Another name to write to first: a crash leaves the file that was there."""
     part = out.with_name(out.name + ".part")
     try:
-        writer.write(part)
+        yield part
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
 
 
-def main(arguments):
-    if len(arguments) < 2:
-        sys.exit("usage: python book/_ext/pdf.py SITE OUT [PAGE ...]")
-    folder, out, names = Path(arguments[0]), Path(arguments[1]), arguments[2:]
-    known = [page.name for page in listed()]
-    if unknown := sorted(set(names) - set(known)):
-        sys.exit(f"expected pages of _toc.yml, got {', '.join(unknown)}")
+def make(folder, out, names):
+    """Print pages of the site in `folder`, in the book's order, to the file `out`."""
+    book = Book()
+    pages, first = [], 0
+    with headless.chromium() as browser:
+        for page, caption in tqdm(book.pages(names), unit="page"):
+            pages.append(printed(browser, folder, page, caption, book.base, first))
+            first += len(pages[-1].reader.pages)
+        cover = front(browser, pages, book)
+    writer = bind(pages, cover, book)
+    with replacing(out) as part:
+        writer.write(part)
+    return f"{len(writer.pages)} sheets"
+
+
+def run(make, arguments):
+    """A program SITE OUT [PAGE ...] that makes a book."""
+    if len(arguments) < 3:
+        sys.exit(f"usage: python {arguments[0]} SITE OUT [PAGE ...]")
+    folder, out, *names = arguments[1:]
     try:
-        count = make(folder, out, names or known)
+        made = make(Path(folder), Path(out), names)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
-    print(f"{out}: {count} pages, {out.stat().st_size / 1e6:.1f} MB")
+    print(f"{out}: {made}, {Path(out).stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(make, sys.argv)
