@@ -23,6 +23,7 @@ from docutils.statemachine import StringList
 
 FOLDED = {"colab", "hide-cell", "hide-input", "setup", "switch", "tf"}
 FENCED = re.compile(r"```.*?```", re.DOTALL)
+CARDS = re.compile(r"```\{chapter-cards\}\n(.*?)\n```", re.DOTALL)
 TIME = re.compile(r"Time\.\*\* About (\w+)( and a half)? (second|minute)s? on")
 NUMBERS = dict(zip(("a", "one", "two", "three", "four", "five"), (1, 1, 2, 3, 4, 5)))
 
@@ -52,6 +53,13 @@ def together(names):
     """The time of several chapters: hours in halves."""
     total = sum(minutes(toc.ROOT / "book" / f"{name}.ipynb") for name in names)
     return f"{max(1, round(total / 30)) / 2:g} hours"
+
+
+def sentences():
+    """Chapter to what the landing page says of it."""
+    text = (toc.ROOT / "book" / "intro.md").read_text("utf-8")
+    lines = CARDS.search(text)[1].splitlines()
+    return dict(line.split(": ", 1) for line in lines if line)
 
 
 def hours(name, rawtext, text, lineno, inliner, options=None, content=None):
