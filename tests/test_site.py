@@ -272,22 +272,6 @@ def test_search_finds(browser, site, word):
     )
 
 
-@pytest.mark.parametrize("page", CHAPTERS)
-def test_chapter_opens_elsewhere(site, page):
-    """The Colab link names this chapter, the download is this notebook."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
-    where = config["url"].removeprefix("https://github.com")
-    colab = (
-        "https://colab.research.google.com/github"
-        f"{where}/blob/{config['branch']}/{page}.ipynb"
-    )
-    assert f'href="{colab}"' in html(page)
-    link = re.search(r'href="(\S+\.ipynb)"[^>]*btn-download-source', html(page))
-    assert link, "no download button"
-    downloaded = (SITE / f"{page}.html").parent / link[1]
-    assert downloaded.read_text() == (ROOT / f"{page}.ipynb").read_text()
-
-
 def documented_names(path):
     """What the reference must show of a module: names with a docstring."""
     parts = path.relative_to(ROOT).with_suffix("").parts

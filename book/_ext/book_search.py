@@ -30,11 +30,6 @@ var splitQuery = (query) => {
   return (query.match(word) || []).flatMap((w) => (chinese.test(w) ? pairs(w) : [w]));
 };
 """
-# A page may not fetch another one from the disk: results come without an excerpt.
-FROM_DISK = (
-    'if (location.protocol === "file:") '
-    "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
-)
 
 
 class EnglishAndChinese(SearchEnglish):
@@ -115,9 +110,9 @@ def skip(self, node):
     raise nodes.SkipNode
 
 
-def from_disk(app, pagename, templatename, context, doctree):
+def load_script(app, pagename, templatename, context, doctree):
     if pagename == "search":
-        app.add_js_file(None, body=FROM_DISK)
+        app.add_js_file("book-search.js", loading_method="defer")
 
 
 def setup(app):
@@ -127,5 +122,5 @@ def setup(app):
     app.add_node(searched, **{writer: (skip, None) for writer in writers})
     app.connect("doctree-read", add_names)
     app.connect("doctree-resolved", name_entries)
-    app.connect("html-page-context", from_disk)
+    app.connect("html-page-context", load_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
