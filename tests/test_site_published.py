@@ -14,7 +14,6 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 import reader_notebooks
-import toc
 import yaml
 from PIL import Image
 from selenium.webdriver.common.by import By
@@ -61,14 +60,11 @@ def test_a_chapter_opens_elsewhere(site, page):  # noqa: F811
     assert ADDRESS in text and not re.search(r"\{(doc|term|math|eq)\}`", text)
 
 
-def test_the_site_carries_no_sources(site):  # noqa: F811
-    """A download in MyST would be shown as it is written."""
-    assert not (SITE / "_sources").exists()
-    assert {path.stem for path in (SITE / "notebooks").iterdir()} == {
-        path.stem for path in toc.chapters()
-    }
-    for page in set(PAGES) - set(CHAPTERS):
-        assert "btn-download-source" not in html(page)
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_offers_its_source(site, page):  # noqa: F811
+    """In MyST, which would be shown as it is written."""
+    assert "_sources/" not in html(page)
+    assert ("btn-download-source" in html(page)) == (page in CHAPTERS)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -305,3 +301,18 @@ def test_each_equation_of_the_search_is_there(site):  # noqa: F811
     assert len(places) > 150
     for page, anchor in places:
         assert f'id="{anchor}"' in html(page)
+
+
+def test_an_excerpt_is_text_of_the_page(browser, site):  # noqa: F811
+    """Not of its buttons; none where the page does not show the word."""
+    set_width(browser, 1280)
+    for query in ("reward", "奖励"):
+        assert found(browser, site, query)
+        script = "[...document.querySelectorAll('ul.search p.context')]"
+        if query == "reward":
+            wait(browser, f"{script}.length > 5", "no excerpts")
+        time.sleep(0.5)
+        texts = browser.execute_script(f"return {script}.map(e => e.textContent)")
+        assert all(query in text.lower() for text in texts)
+        assert not [text for text in texts if "Colab" in text[:40]]
+    assert not severe(browser)

@@ -14,7 +14,7 @@ FOLDER = BRANCH = "notebooks"
 def lead(app, pagename, templatename, context, doctree):
     """Other pages have no file to download: their Markdown is MyST."""
     path = Path(app.env.doc2path(pagename))
-    for group in context["header_buttons"]:
+    for group in context.get("header_buttons", ()):  # a theme without has none
         if group.get("label") == "launch-buttons":
             for button in group["buttons"]:
                 before = button["url"].partition("/blob/")[0]
