@@ -258,8 +258,8 @@ class TokenHeatmap:
     of no width) is written as Python writes it, and a row stays one line.
     """
 
-    def __init__(self, rows, values, label, digits, limit):
-        self.rows, self.values = rows, values
+    def __init__(self, rows, values, names, label, digits, limit):
+        self.rows, self.values, self.names = rows, values, names
         self.label, self.digits, self.limit = label, digits, limit
 
     def number(self, value):
@@ -280,10 +280,22 @@ class TokenHeatmap:
             f"{self.number(value)}</span></span>"
         )
 
+    def row_labels(self):
+        """What stands before each row, all of one width, or nothing."""
+        if self.names is None:
+            return [""] * len(self.rows)
+        style = f"display:inline-block;min-width:{max(map(len, self.names))}ch"
+        return [
+            f'<span style="{style};padding-right:6px">{show.as_html(name)}</span>'
+            for name in self.names
+        ]
+
     def _repr_html_(self):
         lines = [
-            "<div>" + "".join(map(self.cell, row, values)) + "</div>"
-            for row, values in zip(self.rows, self.values, strict=True)
+            f"<div>{name}" + "".join(map(self.cell, row, values)) + "</div>"
+            for name, row, values in zip(
+                self.row_labels(), self.rows, self.values, strict=True
+            )
         ]
         title = show.as_html(self.label)
         if show.spaced(title) or title != title.strip():
@@ -294,12 +306,16 @@ class TokenHeatmap:
         )
 
     def __repr__(self):
+        names = [f"{printable(name)}: " for name in self.names or []]
         lines = [
-            "  ".join(
+            name
+            + "  ".join(
                 f"{printable(token)} {self.number(value)}"
                 for token, value in zip(row, values, strict=True)
             )
-            for row, values in zip(self.rows, self.values, strict=True)
+            for name, row, values in zip(
+                names or [""] * len(self.rows), self.rows, self.values, strict=True
+            )
         ]
         return "\n".join([printable(self.label), *lines])
 
@@ -309,7 +325,9 @@ def printable(text):
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def token_heatmap(tokens, values, label="value per token", digits=2, limit=None):
+def token_heatmap(
+    tokens, values, label="value per token", digits=2, limit=None, names=None
+):
     """Tokens on a coloured ground, the number of each below it.
 
     The number stands there for readers who see no colour; a screen reader
@@ -323,10 +341,11 @@ def token_heatmap(tokens, values, label="value per token", digits=2, limit=None)
         digits: decimals printed.
         limit: the absolute value of the strongest colour; the largest if
             None.
+        names: what stands before each row, a list of str; nothing if None.
     Returns: TokenHeatmap, which a notebook displays.
     Raises: ValueError for tokens or a label that are no texts or have a lone
-        surrogate, for values that are not finite or not as many, and for a
-        limit or digits below 0.
+        surrogate, for values or names that are not as many, for values that
+        are not finite, and for a limit or digits below 0.
     """
     tokens = show.entries("tokens", tokens)
     if tokens and isinstance(tokens[0], str):
@@ -347,9 +366,13 @@ def token_heatmap(tokens, values, label="value per token", digits=2, limit=None)
     for row, numbers in zip(rows, values, strict=True):
         checks.shape((len(row),), "the row's tokens", values=numbers)
     label = show.visible("label", label)
+    if names is not None:
+        names = [show.visible("names", name) for name in show.entries("names", names)]
+        wanted = f"names: expected {len(rows)}, one a row"
+        checks.require(len(names) == len(rows), f"{wanted}, got {len(names)}")
     if limit is None:
         limit = max(abs(row).max(initial=0.0) for row in values)
     checks.at_least(0, limit=limit)
     checks.finite(digits=digits)  # not None
     checks.integer(0, digits=digits)
-    return TokenHeatmap(rows, values, label, digits, float(limit))
+    return TokenHeatmap(rows, values, names, label, digits, float(limit))

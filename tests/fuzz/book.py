@@ -113,6 +113,7 @@ CALLS = {
             "label": NAME,
             "digits": count(2, 0),
             "limit": optional(number(0.5, low=0)),
+            "names": optional(texts("a")),
             "_": shown,
         },
     },

@@ -401,6 +401,18 @@ def test_heatmap_is_legible_at_every_strength():
     assert backgrounds(heatmap)[10] == (255, 255, 255)
 
 
+def test_heatmap_rows_have_names():
+    """All of one width, escaped; without them nothing stands before a row."""
+    rows, values = [["a"], ["b", "c"]], [[1.0], [2.0, 1.0]]
+    heatmap = plots.token_heatmap(rows, values, "x", 1, names=["long", "<b>"])
+    assert repr(heatmap) == "x\nlong: a +1.0\n<b>: b +2.0  c +1.0"
+    page = heatmap._repr_html_()
+    assert page.count("min-width:4ch") == 2 and "&lt;b&gt;</span>" in page
+    bare = plots.token_heatmap(rows, values, "x", 1)
+    assert "min-width" not in bare._repr_html_()
+    assert len(backgrounds(bare)) == len(backgrounds(heatmap)) == 3
+
+
 def test_heatmap_rows_share_one_scale():
     heatmap = plots.token_heatmap([["a"], ["b", "c"]], [[1.0], [2.0, 1.0]])
     one, strong, same = backgrounds(heatmap)
@@ -454,6 +466,9 @@ def test_bad_heatmap(tokens, values):
         ({"label": None}, "label: expected a text, got None"),
         ({"label": True}, "label: expected a text, got True"),
         ({"label": "\udfff"}, "label: expected no lone surrogate"),
+        ({"names": "a"}, "names: expected a list, got 'a'"),
+        ({"names": [1]}, "names: expected a text, got 1"),
+        ({"names": []}, "names: expected 1, one a row, got 0"),
         ({"limit": -1}, "limit: expected at least 0"),
         ({"limit": np.nan}, "limit: expected at least 0"),
         ({"limit": np.inf}, "limit: expected at least 0"),
