@@ -174,7 +174,7 @@ def test_page(browser, site, page):
 def test_page_from_disk(browser, site):
     """`make book` prints a file:// address, so that must work too."""
     visit(browser, (SITE / "book/why_reinforce.html").as_uri())
-    assert browser.find_elements(By.CSS_SELECTOR, "pre.mermaid svg")
+    assert browser.find_elements(By.CSS_SELECTOR, ".diagram svg g.node")
     console = browser.get_log("browser")
     assert not [e["message"] for e in console if e["level"] == "SEVERE"]
 

@@ -2,6 +2,7 @@
 
 The pages' script cannot fetch from a disk, so all cards of the book stand in one
 script, _static/hover-data.js, which book/_static/hover.js loads at the first card.
+Their formulas stand drawn in another, which it loads at the first card with one.
 """
 
 import html
@@ -10,6 +11,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from formulas import of_texts
 from sphinx.addnodes import glossary, pending_xref
 from sphinx.util import docname_join
 
@@ -143,6 +145,10 @@ def write(app, error):
     text = json.dumps(cards, ensure_ascii=False, indent=0)
     path = Path(app.outdir) / "_static" / "hover-data.js"
     path.write_text(f"window.hoverCards = {text};\n", encoding="utf-8")
+    formulas = json.dumps(of_texts(app, cards.values()), ensure_ascii=False)
+    path.with_name("hover-formulas.js").write_text(
+        f"window.hoverFormulas = {formulas};\n", encoding="utf-8"
+    )
 
 
 def setup(app):

@@ -12,6 +12,7 @@
     location.href).href;
   const LINKS = "article a.reference.internal[href*='#']";
   let loaded = null; // a promise of the data
+  let drawn = null; // a promise of the formulas' pictures
   let open = null; // the link whose card is open
   let wanted = null; // the link whose card shall open
   let timer = 0;
@@ -22,30 +23,38 @@
   card.setAttribute("role", "tooltip");
   card.hidden = true;
 
+  const load = (name) => new Promise((resolve) => {
+    const script = document.createElement("script");
+    script.src = new URL(name, source).href;
+    script.onload = script.onerror = resolve;
+    document.head.append(script);
+  });
+
   function data() {
-    loaded ??= new Promise((resolve) => {
-      const script = document.createElement("script");
-      script.src = new URL("hover-data.js", source).href;
-      script.onload = () => resolve(window.hoverCards ?? {});
-      script.onerror = () => resolve({});
-      document.head.append(script);
-    });
+    loaded ??= load("hover-data.js").then(() => window.hoverCards ?? {});
     return loaded;
   }
 
-  // The page's MathJax; a page without formulas has none, and gets it now.
-  function mathjax() {
-    if (!window.MathJax) {
+  // The formulas of the card: pictures, or where the build drew none, by MathJax.
+  async function formulas() {
+    drawn ??= load("hover-formulas.js").then(() => {
+      const glyphs = window.hoverFormulas?.glyphs ?? "";
+      document.body.insertAdjacentHTML("beforeend", glyphs);
+      return window.hoverFormulas?.drawn;
+    });
+    const pictures = await drawn;
+    for (const math of pictures ? card.querySelectorAll(".math") : [])
+      math.innerHTML = pictures[math.textContent] ?? math.innerHTML;
+    if (!pictures) await mathjax();
+  }
+
+  async function mathjax() {
+    if (!window.MathJax) { // a page without formulas has none
       window.MathJax = { startup: { typeset: false } };
-      const script = document.createElement("script");
-      script.src = new URL("mathjax/tex-svg-full.js", source).href;
-      document.head.append(script);
-      return new Promise((resolve) => {
-        script.onload = () => resolve(window.MathJax.startup.promise);
-        script.onerror = resolve;
-      });
+      await load("mathjax/tex-svg-full.js");
     }
-    return Promise.resolve(window.MathJax.startup?.promise);
+    await window.MathJax.startup?.promise;
+    await window.MathJax.typesetPromise?.([card]);
   }
 
   // The address as the data has it: relative to the site's root.
@@ -85,9 +94,7 @@
     card.hidden = false;
     place(link);
     if (!card.querySelector(".math")) return;
-    await mathjax();
-    if (open !== link) return;
-    await window.MathJax.typesetPromise?.([card]);
+    await formulas();
     if (open === link) place(link);
   }
 
