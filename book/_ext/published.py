@@ -5,6 +5,7 @@ repository in `_config.yml` (reader_notebooks.site).
 """
 
 import html
+import textwrap
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import chapter_cards
 import contents
 import reader_notebooks
 import toc
+from docutils import nodes
 from page_head import changes
 from PIL import Image
 
@@ -48,13 +50,21 @@ def first(app):
     return app.builder.get_target_uri(app.config.root_doc)
 
 
+def description(app, page, doctree):
+    """A chapter's sentence on the landing page, or how the text of a page begins."""
+    if page == app.config.root_doc:
+        return DESCRIPTION
+    said = chapter_cards.sentences().get(Path(page).name)
+    begins = doctree.next_node(nodes.paragraph)
+    if said is None and begins is not None:
+        said = textwrap.shorten(begins.astext(), 200, placeholder=" …")
+    return said
+
+
 def describe(app, pagename, templatename, context, doctree):
-    """A chapter's sentence on the landing page; others begin with their text."""
     if doctree is None:
         return
-    said = chapter_cards.sentences().get(Path(pagename).name)
-    if pagename == app.config.root_doc:
-        said = DESCRIPTION
+    said = description(app, pagename, doctree)
     meta = {"og:image:alt": html.escape(app.env.titles[pagename].astext())}
     if said:
         said = html.escape(said)
@@ -113,7 +123,9 @@ def write(app, error):
     for name, text in texts.items():
         (Path(app.outdir) / name).write_text(text, encoding="utf-8")
     for card in (Path(app.outdir) / "_images" / "social_previews").glob("*.png"):
-        Image.open(card).convert("RGB").quantize(32).save(card, optimize=True)
+        with Image.open(card) as image:
+            if image.mode != "P":  # 32 colours are a quarter of the weight
+                image.convert("RGB").quantize(32).save(card, optimize=True)
     # The server shows it at any address: its links start from the site's root.
     page = Path(app.outdir) / "404.html"
     text = page.read_text("utf-8").replace('href="#', 'href="404.html#')
