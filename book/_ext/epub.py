@@ -32,16 +32,19 @@ PREPARE = """
         + ".headerlink, .exercises-done, .interactive-figure, details.hide"))
         extra.remove();
     for (const image of article.querySelectorAll("img")) image.style.display = "inline";
+    for (const glyphs of article.querySelectorAll("svg > defs:only-child"))
+        glyphs.parentElement.remove();  // the glyphs of drawn formulas
     return true;
 """
 DRAWINGS = 'article :is(svg, img[src$=".svg"]):not(mjx-container svg)'
 PICTURE = """
-    const [drawing, png, width] = arguments;
-    const frame = drawing.closest("pre.mermaid") ?? drawing;
+    const [drawing, png] = arguments;
+    const frame = drawing.closest("pre.mermaid, .diagram") ?? drawing;
     const image = document.createElement("img");
     image.src = "data:image/png;base64," + png;
     image.alt = drawing.alt || (frame.ariaLabel
         ?? frame.closest("[aria-label]")?.ariaLabel ?? "");
+    image.width = Math.round(drawing.getBoundingClientRect().width);
     frame.replaceWith(image);
 """
 # Formulas without MathJax's own marks; names and ids as XML wants them.  Returns
@@ -60,14 +63,12 @@ SERIALISE = (
     const title = text(article.querySelector("h1"));
     const sections = [...article.querySelectorAll("section > h2")]
         .map((heading) => [text(heading), heading.parentElement.id]);
-    for (const { typesetRoot, math } of window.MathJax?.startup.document.math ?? []) {
-        const formula = typesetRoot?.querySelector("math");
-        if (!formula || !article.contains(typesetRoot)) continue;
-        formula.setAttribute("alttext", math.trim());
+    for (const drawn of article.querySelectorAll("mjx-container")) {
+        const formula = drawn.querySelector("mjx-assistive-mml > math");
         for (const node of [formula, ...formula.querySelectorAll("*")])
             for (const { name } of [...node.attributes])
                 if (/^(data-|class)/.test(name)) node.removeAttribute(name);
-        typesetRoot.replaceWith(formula);
+        drawn.replaceWith(formula);
     }
     for (const label of article.querySelectorAll("label"))
         replace(label, "p", { className: "framework" });

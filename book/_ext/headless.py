@@ -4,13 +4,9 @@ import shutil
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
+import drawing
 from selenium import webdriver
 
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --no-first-run "
-    "--disable-background-networking --disable-component-update "
-    "--disable-sync --disable-dev-shm-usage --allow-file-access-from-files"
-).split()
 HOW = (
     "Chromium and its driver are needed and were not found; on Debian and Ubuntu: "
     "apt-get install chromium chromium-driver"
@@ -27,25 +23,17 @@ DRAWN = """
 """
 
 
-def tools():
-    """The paths of Chromium and of its driver."""
-    names = "chromium", "chromium-browser", "google-chrome", "chrome"
-    binary = next(filter(None, map(shutil.which, names)), None)
-    driver = shutil.which("chromedriver")
-    if not (binary and driver):
-        raise FileNotFoundError(HOW)
-    return binary, driver
-
-
 @contextmanager
 def chromium():
     """A driver; it and its profile are gone afterwards."""
-    binary, driver = tools()
+    if not drawing.available():
+        raise FileNotFoundError(HOW)
     options = webdriver.ChromeOptions()
-    options.binary_location = binary
+    options.binary_location = shutil.which("chromium")
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for flag in [*FLAGS, f"--user-data-dir={profile}"]:
+        for flag in [*drawing.FLAGS, f"--user-data-dir={profile}"]:
             options.add_argument(flag)
+        driver = shutil.which("chromedriver")
         service = webdriver.ChromeService(executable_path=driver)
         with webdriver.Chrome(options=options, service=service) as browser:
             yield browser

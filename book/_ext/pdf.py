@@ -4,7 +4,9 @@
 
 Each page is printed alone, its numbers going on from the page before, and pypdf binds
 them: title and contents in front, numbered in Roman, an outline of parts, chapters and
-sections, and links that lead within the book where their target is in it.
+sections, and links that lead within the book where their target is in it.  What is
+quoted in Chinese needs a font of the machine, as in any browser (Debian has
+fonts-noto-cjk).
 """
 
 import base64
@@ -21,7 +23,14 @@ import headless
 import toc
 import yaml
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, Fit, FloatObject, NameObject, NullObject
+from pypdf.generic import (
+    ArrayObject,
+    Fit,
+    FloatObject,
+    NameObject,
+    NullObject,
+    TextStringObject,
+)
 from reader_notebooks import listed, site
 from selenium.webdriver.support.ui import WebDriverWait
 from tqdm import tqdm
@@ -219,6 +228,7 @@ def bind(pages, cover, book):
     writer.set_page_label(0, ahead - 1, style="/r")
     writer.set_page_label(ahead, len(writer.pages) - 1, style="/D", start=1)
     writer.add_metadata({"/Title": book.title, "/Author": book.author})
+    writer.root_object[NameObject("/Lang")] = TextStringObject("en")
     writer.page_mode = "/UseOutlines"
     return writer
 
