@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import api_code
 import api_names
 import pytest
 import toc
@@ -48,7 +49,7 @@ def notebook(path, *cells):
     """A file with these code cells; what the reference reads of it."""
     found = [{"cell_type": "code", "source": [cell]} for cell in cells]
     path.write_text(json.dumps({"cells": found}))
-    return api_names.page(path)
+    return api_code.page(path)
 
 
 def test_each_module_has_a_page():
@@ -155,10 +156,10 @@ def test_uses(small, tmp_path, monkeypatch):
     monkeypatch.setattr(toc, "ROOT", tmp_path)
     part = {"caption": "P", "numbered": 1, "chapters": [{"file": "a"}, {"file": "b"}]}
     (tmp_path / "_toc.yml").write_text(json.dumps({"parts": [part]}))
-    monkeypatch.setattr(api_names.contents, "title", lambda path: path.stem.upper())
+    monkeypatch.setattr(api_code.contents, "title", lambda path: path.stem.upper())
     notebook(tmp_path / "a.ipynb", "from core.tf import nets as n", "n.Net.call\nx.y")
     notebook(tmp_path / "b.ipynb", "from core.given import one_bit\nimport pages.show")
-    found = api_names.uses(small)
+    found = api_code.uses(small)
     a, b = (1, "a", "A"), (2, "b", "B")
     assert found["core.pt.nets"] == found["core.pt.nets.Net.forward"] == [a]
     assert found["core.bits.one_bit"] == found["pages.show"] == [b]
@@ -167,8 +168,8 @@ def test_uses(small, tmp_path, monkeypatch):
 
 def test_uses_of_the_book():
     """By hand: chapter 20 prints the surrogate, and all begin with core.quiet."""
-    found = api_names.uses(NAMES)
+    found = api_code.uses(NAMES)
     pages = {name: [page for _, page, _ in c] for name, c in found.items()}
     assert "book/ppo" in pages["core.pt.losses.clipped_surrogate"]
     assert "book/first_loop" not in pages["core.pt.losses"]
-    assert pages["core.quiet"] == [page for (_, page, _), _ in api_names.chapters()]
+    assert pages["core.quiet"] == [page for (_, page, _), _ in api_code.chapters()]

@@ -3,41 +3,18 @@
 Each definition leads to its lines in the repository and to the chapters that use it.
 A pair of `core.pt` and `core.tf` has the same names and docstrings
 (tests/test_mirror.py), so one page describes both: autodoc reads PyTorch's, and the
-names of TensorFlow's lead to the same places.  Inline code that names one thing of the
-library leads to the reference, from all pages.
+names of TensorFlow's lead to the same places.
 """
 
 import re
 
-import api_names
 import toc
+from api_links import link, names_of
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
-APART = (nodes.reference, nodes.title, addnodes.pending_xref, addnodes.desc_signature)
-
 AFTER = (addnodes.index, addnodes.desc, nodes.compound, nodes.target, nodes.section)
-
-
-def names_of(app):
-    """The names and their chapters, read once a build."""
-    if not hasattr(app, "api_names"):
-        app.api_names = api_names.Names()
-        app.api_uses = api_names.uses(app.api_names)
-    return app.api_names
-
-
-def link(text, target, kind="obj", title=""):
-    """To what Sphinx finds under the name when all pages are read."""
-    domain = "std" if kind == "doc" else "py"
-    found = addnodes.pending_xref(
-        "", refdomain=domain, reftype=kind, reftarget=target, refexplicit=True
-    )
-    found += text
-    if title:
-        found["reftitle"] = title
-    return found
 
 
 def source(app, name, text):
@@ -158,22 +135,6 @@ def merge(app, env, docnames, other):
     shown_of(env).update({name: found[name] for name in docnames if name in found})
 
 
-def link_code(app, doctree):
-    """Inline code leads to what it names, but within a link or a heading."""
-    names, env = names_of(app), app.env
-    code = api_names.page(env.doc2path(env.docname))
-    for literal in list(doctree.findall(nodes.literal)):
-        node = literal.parent
-        while node and not isinstance(node, APART):
-            node = node.parent
-        text = literal.astext()
-        if env.docname == "book/api":  # its table has the names within core
-            text = f"core.{text}".replace("*", "pt")
-        name = None if node else names.of_text(text, code)
-        if name:
-            literal.replace_self(link(literal.deepcopy(), name))
-
-
 class Modules(SphinxDirective):
     """A list of the modules of a package, with what each is for, as in _toc.yml."""
 
@@ -204,6 +165,5 @@ def setup(app):
     app.connect("env-get-outdated", outdated)
     app.connect("env-purge-doc", purge)
     app.connect("env-merge-info", merge)
-    app.connect("doctree-read", link_code)
-    app.connect("doctree-read", describe)
+    app.connect("doctree-read", describe, priority=600)  # after the links
     return {"parallel_read_safe": True, "parallel_write_safe": True}
