@@ -72,7 +72,7 @@ def test_a_page_is_that_of_its_module(module):
     found = re.findall(r"automodule:: (\S+)", text)
     assert NAMES.shared(module) in found
     if module not in ("core.pt", "core.tf"):
-        assert text.startswith(f"# `{NAMES.title(module)}`\n")
+        assert text.startswith(f"# {NAMES.title(module)}\n")
     assert NAMES.purpose(module)
 
 

@@ -23,7 +23,7 @@ PAGES = [
     "book/document_000",
     "book/results",
     "book/benchmarks",
-    "book/api/pt",
+    "book/api/frameworks/losses",
     "search",
 ]
 BOUNDS = {"book/intro": 1.5 * MB}
