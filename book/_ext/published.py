@@ -54,7 +54,7 @@ def description(app, page, doctree):
     """A chapter's sentence on the landing page, or how the text of a page begins."""
     if page == app.config.root_doc:
         return DESCRIPTION
-    said = chapter_cards.sentences().get(Path(page).name)
+    said = chapter_cards.sentences().get(page.removeprefix("book/"))
     begins = doctree.next_node(nodes.paragraph)
     if said is None and begins is not None:
         said = textwrap.shorten(begins.astext(), 200, placeholder=" …")
