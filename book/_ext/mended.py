@@ -18,17 +18,16 @@ MENDED = [
     (ICONS, ""),
     (
         r'(<div id="pst-primary-sidebar") (?=class)',
-        r'\1 role="complementary" '
-        'aria-label="Book" ',
+        r'\1 role="complementary" aria-label="Book" ',
     ),
     # The title of the entry that it opens.
     (r"(<a [^>]*>([^<]*)</a><details[^>]*>)<summary>", r'\1<summary aria-label="\2">'),
+    # Where nothing stands above a column, nothing is its head.
+    (r'<th class="(head[^"]*)"><p></p></th>', r'<td class="\1"></td>'),
     # What is to be read on these is their name.
     (r'(<summary) aria-label="Toggle hidden content"', r"\1"),
     (r'(<button class="btn search-button-field[^>]*) aria-label="Search"', r"\1"),
 ]
-
-
 CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
 NAME = re.compile(r'(?<=<span class="pre">)[^<]+')
 JOINT = re.compile(r"(?<=[\w)][.(=])(?=\w)")
