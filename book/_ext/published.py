@@ -15,7 +15,6 @@ import reader_notebooks
 import toc
 from docutils import nodes
 from page_head import changes
-from PIL import Image
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -64,13 +63,10 @@ def description(app, page, doctree):
 def describe(app, pagename, templatename, context, doctree):
     if doctree is None:
         return
-    said = description(app, pagename, doctree)
-    meta = {"og:image:alt": html.escape(app.env.titles[pagename].astext())}
-    if said:
+    if said := description(app, pagename, doctree):
         said = html.escape(said)
         context["metatags"] += f'<meta name="description" content="{said}" />\n'
-        meta["og:description"] = said
-    context["meta"] = {**(context["meta"] or {}), **meta}
+        context["meta"] = {**(context["meta"] or {}), "og:description": said}
 
 
 def missing_page(app):
@@ -122,10 +118,6 @@ def write(app, error):
     }
     for name, text in texts.items():
         (Path(app.outdir) / name).write_text(text, encoding="utf-8")
-    for card in (Path(app.outdir) / "_images" / "social_previews").glob("*.png"):
-        with Image.open(card) as image:
-            if image.mode != "P":  # 32 colours are a quarter of the weight
-                image.convert("RGB").quantize(32).save(card, optimize=True)
     # The server shows it at any address: its links start from the site's root.
     page = Path(app.outdir) / "404.html"
     text = page.read_text("utf-8").replace('href="#', 'href="404.html#')
