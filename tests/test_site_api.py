@@ -23,7 +23,7 @@ from tests.test_site import (  # noqa: F401
 API = [page for page in PAGES if page.startswith("book/api")]
 # The signature of a definition, with its anchor and its links to the source.
 SIGNATURE = re.compile(r'<dt class="sig sig-object py" id="([\w.]+)">(.*?)</dt>', re.S)
-SOURCE = re.compile(r'href="([^"]*/blob/[^"]*)"[^>]*>([^<]*)<')
+SOURCE = re.compile(r'href="([^"]*/blob/[^"]*)"[^>]*>(?:<[^>]*>)?([^<]*)<')
 LINES = re.compile(r"(.*)#L(\d+)-L(\d+)")
 
 

@@ -63,15 +63,16 @@ def describe(app, doctree):
         head(app, doctree, name)
     for signature in doctree.findall(addnodes.desc_signature):
         name = f"{signature.get('module')}.{signature.get('fullname')}"
-        if name not in names.places:
+        defined = names.resolve(name)  # elsewhere, if the module gives it on
+        if defined is None:
             continue
-        links = sources(app, name)
+        links = sources(app, defined)
         signature += nodes.inline("", "", *links, classes=["viewcode-link"])
         mirror = names.mirror(name)
         if mirror:
             signature["ids"].append(mirror)
             domain.note_object(mirror, signature.parent["objtype"], mirror)
-        insert(signature.parent[-1], used(app, name))
+        insert(signature.parent[-1], used(app, defined))
     shown_of(app.env)[here] = {name: uses_within(app, name) for name in modules}
 
 
