@@ -42,7 +42,8 @@ def add(app, pagename, templatename, context, doctree):
         return
     site, book = reader_notebooks.site()
     address = site.partition("//")[2]
-    name, title = Path(pagename).name, Markup(context["title"]).striptags()
+    name = pagename.removeprefix("book/")
+    title = Markup(context["title"]).striptags()
     card = None
     if said := chapter_cards.sentences().get(name):
         card = drawn(book, title, said, address)
