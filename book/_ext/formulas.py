@@ -86,7 +86,7 @@ def choose(app):
     if app.builder.name == "html" and available():
         app.drawn_formulas = Store(app.doctreedir, "formulas", SCRIPT, MATHJAX)
     else:
-        app.builder.math_renderer_name = "mathjax"
+        app.config.html_math_renderer = "mathjax"
 
 
 def draw(app, env):
