@@ -179,9 +179,11 @@ def drawn(browser, folder, page, caption):
     return chapter
 
 
-def linked(chapter, chapters, base):
-    """The text with links to files of the book, or to the site where it has none."""
-    ids = {c.name: set(re.findall(r'\bid="([^"]+)"', c.text)) for c in chapters}
+def linked(chapter, ids, base):
+    """The text with links to files of the book, or to the site where it has none.
+
+    `ids` has the anchors of each page.
+    """
 
     def address(match):
         file, _, anchor = html.unescape(match[1]).partition("#")
@@ -233,8 +235,9 @@ def files(chapters, book, folder):
         "title.xhtml": DOCUMENT.format(title=html.escape(book.title), body=title),
         "nav.xhtml": DOCUMENT.format(title="Contents", body=contents(chapters)),
     }
+    ids = {c.name: set(re.findall(r'\bid="([^"]+)"', c.text)) for c in chapters}
     for chapter in chapters:
-        body = linked(chapter, chapters, book.base)
+        body = linked(chapter, ids, book.base)
         name = html.escape(chapter.title)
         found[chapter.file] = DOCUMENT.format(title=name, body=body)
         found |= chapter.pictures

@@ -59,6 +59,9 @@ PREPARE = (
         const url = new URL(link.getAttribute("href"), `${here}${page}.html`).href;
         if (url.startsWith(here)) link.href = base + url.slice(here.length);
     }
+    // A section may begin at the foot of a sheet, and its heading on the next one.
+    for (const heading of article.querySelectorAll("section[id] > :is(h1, h2, h3, h4)"))
+        heading.id = `${heading.parentElement.id}--heading`;
     const anchors = document.createElement("nav");
     anchors.style.display = "none";
     for (const { id } of article.querySelectorAll("[id]")) {
@@ -192,6 +195,8 @@ def targets(page):
     for name, spot in page.reader.named_destinations.items():
         sheet = page.reader.get_destination_page_number(spot)
         found[f"{page.name}.html#{name.lstrip('/')}"] = page.first + sheet, spot.top
+    for name in [name for name in found if name.endswith("--heading")]:
+        found[name.removesuffix("--heading")] = found[name]
     return found | {f"{page.name}.html": (page.first, None)}
 
 
