@@ -23,7 +23,8 @@ PLACE = re.compile(r'\s(?:id|name)="([^"]*)"')
 def page(path: Path) -> tuple[frozenset[str], frozenset[str]]:
     """The addresses that a page names, and the places in it."""
     text = HIDDEN.sub(r"\1", path.read_text(encoding="utf-8"))
-    tags = " ".join(TAG.findall(text))
+    # <base> says from where the addresses of 404.html start on the server.
+    tags = " ".join(tag for tag in TAG.findall(text) if not tag.startswith("<base "))
     return tuple(
         frozenset(map(unescape, found.findall(tags))) for found in (LINK, PLACE)
     )

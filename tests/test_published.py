@@ -178,6 +178,15 @@ def test_the_contents_for_language_models_name_each_page():
             assert text.count(f"book/{path.stem}.html)") == 1
 
 
+def test_the_base_of_404_is_no_link(tmp_path):
+    page = '<head><base href="/book/" /></head><a href="index.html">a</a>'
+    for name in ("index.html", "404.html"):
+        (tmp_path / name).write_text(page, encoding="utf-8")
+    script = toc.ROOT / ".ci" / "links.py"
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True)
+    assert done.returncode == 0, done.stdout
+
+
 # --- A reader's notebook on Colab -----------------------------------------------
 
 
