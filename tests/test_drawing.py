@@ -6,6 +6,7 @@ import shutil
 import drawing
 import pytest
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 PAGE = r"""
 Title
@@ -36,16 +37,17 @@ def built(folder):
     source.mkdir(exist_ok=True)
     (source / "index.rst").write_text(PAGE)
     out, trees = folder / "build" / "html", folder / "build" / "trees"
-    with_settings = {"confdir": None, "confoverrides": SETTINGS, "status": None}
-    Sphinx(
-        source,
-        outdir=out,
-        doctreedir=trees,
-        buildername="html",
-        freshenv=True,
-        warningiserror=True,
-        **with_settings,
-    ).build(force_all=True)
+    settings = {"confdir": None, "confoverrides": SETTINGS, "status": None}
+    with docutils_namespace():  # a second build registers the same nodes
+        Sphinx(
+            source,
+            outdir=out,
+            doctreedir=trees,
+            buildername="html",
+            freshenv=True,
+            warningiserror=True,
+            **settings,
+        ).build(force_all=True)
     return (out / "index.html").read_text("utf-8")
 
 
