@@ -138,6 +138,7 @@ def test_pairs(small, name, shared, mirror):
         ("b.bare", None),  # without a docstring
         ("Their_Net", None),  # a document's
         ("one_line", None),  # the chapter defines it, too
+        ("Own.flip", None),  # an import that the chapter overwrites
         ("core", None),
         ("one_bit + 1", None),
     ],
@@ -146,6 +147,7 @@ def test_of_text(small, tmp_path, code, full):
     page = notebook(
         tmp_path / "a.ipynb",
         "import applications.talk_pt as t\nfrom core import bits as b\nimport core.pt",
+        "from core.bits import Bit as Own\nOwn = 1",
         "%pip install x\nif b:\n    !ls\ndef one_line(): pass",
     )
     assert small.of_text(code, page) == full
