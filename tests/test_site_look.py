@@ -22,7 +22,9 @@ from tests.test_site import (  # noqa: F401
 )
 
 SAMPLE = CHAPTERS[:: max(1, len(CHAPTERS) // 12)][:12]
-DIAGRAMS = [p for p in PAGES if (SITE / f"{p}.html").exists() and "diagram" in html(p)]
+DIAGRAMS = [
+    p for p in PAGES if (SITE / f"{p}.html").exists() and 'class="diagram"' in html(p)
+]
 
 
 def theme(browser, name):  # noqa: F811

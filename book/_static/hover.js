@@ -137,13 +137,15 @@
   document.addEventListener("click", async (event) => {
     const link = linkOf(event.target);
     if (!link) return;
-    if (link === touched && link !== open && window.hoverCards?.[address(link)]) {
-      event.preventDefault(); // the second touch follows the link
-      show(link);
-    } else {
-      hide();
-    }
+    const first = link === touched && link !== open;
     touched = null;
+    if (!first) {
+      hide();
+      return;
+    }
+    event.preventDefault(); // the second touch follows the link
+    if ((await data())[address(link)]) show(link);
+    else location.assign(link.href);
   });
   document.addEventListener("focusin", (event) => {
     const link = linkOf(event.target);
@@ -158,15 +160,9 @@
   window.addEventListener("resize", hide);
   window.addEventListener("scroll", () => open && place(open), { passive: true });
 
-  function start() {
-    document.body.append(card);
-    const touches = window.matchMedia("(hover: none)").matches;
-    if (touches && document.querySelector(LINKS)) data(); // before the first tap
-  }
-
   if (document.readyState === "loading") {
-    document.addEventListener("DOMContentLoaded", start);
+    document.addEventListener("DOMContentLoaded", () => document.body.append(card));
   } else {
-    start();
+    document.body.append(card);
   }
 })();

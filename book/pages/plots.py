@@ -102,7 +102,8 @@ def small_png(figure):
     file, small = BytesIO(), BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight", dpi=2 * figure.dpi)
     image = Image.open(file).convert("RGB")
-    few = image.quantize(64, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=UNMIXED)
+    method = Image.Quantize.MAXCOVERAGE
+    few = image.quantize(64, method=method, kmeans=3, dither=UNMIXED)
     few.save(small, "png", optimize=True)
     width, height = image.size
     return small.getvalue(), {"width": width // 2, "height": height // 2}
