@@ -131,7 +131,6 @@ def test_the_first_touch_opens_a_card(browser, site):  # noqa: F811
     )
     try:
         visit(browser, f"{site}/book/kl.html")
-        wait(browser, "window.hoverCards", "a phone loads the cards at the start")
         before = browser.current_url
         element = link(browser, TERM)
         tap(browser, element)
