@@ -108,6 +108,23 @@ def test_diagrams_are_drawn_in_their_box(browser, site):  # noqa: F811
                 assert contrast(rgb(text), rgb(ground)) >= 4.5, (page, name)
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_figures_keep_their_shape(browser, site, width):  # noqa: F811
+    """Narrower than drawn they are lower, too."""
+    set_width(browser, width)
+    narrower = 0
+    for page in ("book/ppo", "book/gpt", "book/intro"):
+        visit(browser, f"{site}/{page}.html")
+        found = browser.execute_script(
+            "return [...document.querySelectorAll('.cell_output img')].map("
+            "e => [e.naturalWidth, e.naturalHeight, e.clientWidth, e.clientHeight])"
+        )
+        for real_width, real_height, shown_width, shown_height in found:
+            assert abs(shown_width * real_height / real_width - shown_height) <= 1
+            narrower += shown_width < real_width // 2
+    assert narrower or width == 1280
+
+
 def test_wide_formulas_say_that_they_scroll(browser, site):  # noqa: F811
     """On a phone: by a shadow, by the Tab key, and no number stands over one."""
     scrolling = 0
