@@ -4,6 +4,7 @@ import re
 import shutil
 
 import drawing
+import headless
 import pytest
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
@@ -52,7 +53,7 @@ def built(folder):
 
 
 def test_the_build_draws(tmp_path, unavailable, monkeypatch):
-    if not drawing.available():
+    if not headless.available():
         unavailable("formulas are drawn by Chromium and its driver")
     page = built(tmp_path)
     assert page.count("<mjx-container") == 2 and page.count('class="diagram"') == 1
@@ -73,7 +74,7 @@ def test_without_chromium_the_page_draws(tmp_path, monkeypatch):
 
 
 def test_an_error_names_what_could_not_be_drawn(tmp_path, unavailable):
-    if not drawing.available():
+    if not headless.available():
         unavailable("diagrams are drawn by Chromium and its driver")
     with pytest.raises(RuntimeError, match="^Chromium could not draw: .*sense"):
         drawing.run("throw Error(`no sense in ${jobs[0]}`)", ["x"], tmp_path)

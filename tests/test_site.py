@@ -127,6 +127,12 @@ def visit(browser, address):
     )
 
 
+def severe(browser):
+    """The errors that the page wrote to the console since `visit`."""
+    entries = browser.get_log("browser")
+    return [e["message"] for e in entries if e["level"] == "SEVERE"]
+
+
 def requests(browser):
     """The addresses that the page asked for since `visit`."""
     events = [
@@ -161,8 +167,7 @@ def test_page(browser, site, page):
     )
     assert not no_alt
     assert not browser.find_elements(By.CSS_SELECTOR, "[data-mjx-error]")
-    console = browser.get_log("browser")
-    assert not [e["message"] for e in console if e["level"] == "SEVERE"]
+    assert not severe(browser)
     outside = [
         url
         for url in requests(browser)
@@ -175,8 +180,7 @@ def test_page_from_disk(browser, site):
     """`make book` prints a file:// address, so that must work too."""
     visit(browser, (SITE / "book/why_reinforce.html").as_uri())
     assert browser.find_elements(By.CSS_SELECTOR, ".diagram svg g.node")
-    console = browser.get_log("browser")
-    assert not [e["message"] for e in console if e["level"] == "SEVERE"]
+    assert not severe(browser)
 
 
 def adjacent_pairs(page):

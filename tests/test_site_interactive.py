@@ -19,6 +19,7 @@ from tests.test_site import (  # noqa: F401
     html,
     overflow,
     set_width,
+    severe,
     site,
     visit,
 )
@@ -40,11 +41,6 @@ def page(request, browser, site):  # noqa: F811
     visit(browser, f"{site}/{request.param}.html")
     yield request.param
     assert not severe(browser)
-
-
-def severe(browser):  # noqa: F811
-    entries = browser.get_log("browser")
-    return [e["message"] for e in entries if e["level"] == "SEVERE"]
 
 
 def figures(browser):  # noqa: F811

@@ -108,7 +108,7 @@ class TestWhatIsWrong:
     def test_without_chromium_the_message_says_what_to_install(
         self, monkeypatch, tmp_path
     ):
-        monkeypatch.setattr(pdf.headless.drawing.shutil, "which", lambda name: None)
+        monkeypatch.setattr(pdf.headless.shutil, "which", lambda name: None)
         with pytest.raises(SystemExit, match="apt-get install chromium"):
             pdf.run(pdf.make, ["pdf.py", SITE, tmp_path / "book.pdf"])
         assert not list(tmp_path.iterdir())

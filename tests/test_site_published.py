@@ -27,11 +27,11 @@ from tests.test_site import (  # noqa: F401
     html,
     overflow,
     set_width,
+    severe,
     site,
     visit,
     wait,
 )
-from tests.test_site_interactive import severe
 
 ADDRESS = reader_notebooks.site()[0]
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]

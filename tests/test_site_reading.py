@@ -15,6 +15,7 @@ from tests.test_site import (  # noqa: F401
     html,
     overflow,
     set_width,
+    severe,
     site,
     visit,
     wait,
@@ -25,11 +26,6 @@ TERM = "article a.reference.internal[href*='#term-']"
 CITATION = "article .bibtex-citation a.reference.internal"
 EQUATION = "article a.reference.internal[href*='#equation-']"
 FIGURE = "article a.reference.internal[href*='#fig-']"
-
-
-def severe(browser):  # noqa: F811
-    entries = browser.get_log("browser")
-    return [e["message"] for e in entries if e["level"] == "SEVERE"]
 
 
 def link(browser, selector):  # noqa: F811

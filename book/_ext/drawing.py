@@ -6,30 +6,19 @@ own, and what they drew is kept in _build/drawn by the text it was made of.
 
 import hashlib
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
-from selenium import webdriver
+import headless
 
 STATIC = Path(__file__).resolve().parents[1] / "_static"
 MATHJAX = STATIC / "mathjax" / "tex-svg-full.js"
 MERMAID = STATIC / "mermaid" / "mermaid.tiny.js"
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --no-first-run "
-    "--disable-background-networking --disable-dev-shm-usage"
-).split()
 PAGE = """<!DOCTYPE html><meta charset="utf-8">
 <script>window.MathJax = {
   startup: {typeset: false}, svg: {fontCache: "global"}, options: {enableMenu: false}
 }</script>
 <script src="%s"></script><script src="%s"></script><body></body>
 """
-
-
-def available():
-    """Whether Chromium and its driver are there; else the pages draw themselves."""
-    return all(map(shutil.which, ("chromium", "chromedriver")))
 
 
 def found(env, *kinds):
@@ -42,14 +31,7 @@ def run(script, jobs, folder):
     """What the JavaScript function body `script` returns of the list `jobs`."""
     page = folder / "draw.html"
     page.write_text(PAGE % (MATHJAX.as_uri(), MERMAID.as_uri()), encoding="utf-8")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in FLAGS:
-        options.add_argument(flag)
-    service = webdriver.ChromeService(
-        executable_path=shutil.which("chromedriver"), log_output=subprocess.DEVNULL
-    )
-    with webdriver.Chrome(options=options, service=service) as chrome:
+    with headless.chromium() as chrome:
         chrome.set_script_timeout(600)
         chrome.get(page.as_uri())
         drawn = chrome.execute_async_script(

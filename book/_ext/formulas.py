@@ -9,7 +9,8 @@ import html
 import re
 
 from docutils import nodes
-from drawing import MATHJAX, Store, available, found
+from drawing import MATHJAX, Store, found
+from headless import available
 from sphinx.ext import mathjax
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number

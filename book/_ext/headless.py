@@ -1,12 +1,15 @@
-"""Chromium without a window, as the programs use it that print built pages."""
+"""Chromium without a window: it draws while the site is built, and prints its pages."""
 
 import shutil
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
-import drawing
 from selenium import webdriver
 
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --no-first-run "
+    "--disable-background-networking --disable-dev-shm-usage"
+).split()
 HOW = (
     "Chromium and its driver are needed and were not found; on Debian and Ubuntu: "
     "apt-get install chromium chromium-driver"
@@ -23,15 +26,20 @@ DRAWN = """
 """
 
 
+def available():
+    """Whether Chromium and its driver are there."""
+    return all(map(shutil.which, ("chromium", "chromedriver")))
+
+
 @contextmanager
 def chromium():
     """A driver; it and its profile are gone afterwards."""
-    if not drawing.available():
+    if not available():
         raise FileNotFoundError(HOW)
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for flag in [*drawing.FLAGS, f"--user-data-dir={profile}"]:
+        for flag in [*FLAGS, f"--user-data-dir={profile}"]:
             options.add_argument(flag)
         driver = shutil.which("chromedriver")
         service = webdriver.ChromeService(executable_path=driver)

@@ -7,7 +7,8 @@ because browsers refuse modules on pages that are opened as files.
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from drawing import MERMAID, Store, available, found
+from drawing import MERMAID, Store, found
+from headless import available
 from sphinx.util.docutils import SphinxDirective
 
 # Texts are SVG's own and not HTML, whose boxes would cut those of a wider font.
