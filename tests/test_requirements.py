@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 
 import pytest
 import yaml
@@ -254,6 +255,12 @@ def test_what_tests_installs_everything(target):
     script = dry(target)
     first = script.index("-r requirements.txt -c requirements.lock")
     assert first < script.index("-r requirements-dev.txt -c requirements.lock")
+
+
+def test_jupyterlab_shows_myst():
+    # JupyterLab takes what its own environment has there, listed as fit or not.
+    found = Path(sys.prefix, "share/jupyter/labextensions/jupyterlab-myst")
+    assert (found / "package.json").is_file()
 
 
 def test_commits_are_formatted_by_the_same_ruff():
