@@ -10,12 +10,12 @@ import sys
 
 import pytest
 import yaml
-from real import trl_grpo, verl_reward
-from real.numbers import number, right_number
 
 from core import rewards
 from core.algorithms import ALGORITHMS
 from core.settings import PolicyGradientConfig
+from real import trl_grpo, verl_reward
+from real.numbers import number, right_number
 
 STEPS, GROUP, BATCH = 3, 4, 8
 

@@ -67,6 +67,7 @@ def imported(sources):
                     "applications",
                     "exercises",
                     "pages",
+                    "real",
                     "tests",
                     "google",
                     "colab",
@@ -74,8 +75,15 @@ def imported(sources):
                     yield canonicalize_name(known.get(top, [top])[0])
 
 
+# Runs in TRL, which a reader installs for it.
+HANDED_OVER = "trl_grpo.py"
+
+
 def files(pattern):
-    return [path.read_text() for path in ROOT.glob(pattern)]
+    paths = [
+        p for p in ROOT.glob(pattern) if p.name != HANDED_OVER or p == ROOT / pattern
+    ]
+    return [path.read_text() for path in paths]
 
 
 def cells():
@@ -199,6 +207,7 @@ def brought(found):
         ("core/**/*.py", ["requirements.txt"]),
         ("book/**/*.py", ["requirements.txt"]),
         ("book/*.ipynb", ["requirements.txt"]),
+        (f"book/real/{HANDED_OVER}", ["requirements.txt", "requirements-dev.txt"]),
         ("tests/**/*.py", ["requirements.txt", "requirements-dev.txt"]),
         (".ci/*.py", ["requirements.txt", "requirements-dev.txt"]),
     ],
