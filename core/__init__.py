@@ -24,6 +24,7 @@ exact                       every quantity by enumeration: the oracle
 weights                     first weights, and the file they are kept in
 hub                         directories in Hugging Face's layout
 policies                    what every policy offers
+adapters                    LoRA: what is adapted, its files, the policy without it
 pretraining                 batches for supervised training
 buffer                      the experience buffer
 report                      what a run is doing: numbers, and signs of faults
@@ -37,6 +38,7 @@ trainers.preferences        reward models and DPO
 *.layers                    parts of a transformer, the LSTM
 *.attention                 attention over a prompt and what follows it
 *.checkpoints               weights and moments as arrays
+*.adapters                  LoRA on a policy
 *.models.recurrent          LSTM policies, a learned baseline
 *.models.gpt                GPT-2 with a value head
 *.models.bert               BERT with one of three heads

@@ -143,6 +143,8 @@ def save(half: tuple, folder: str | Path, model: Any, tokenizer: Any = None) -> 
     wanted = f"model: expected a GPT or BERT, got {type(model).__name__}"
     known = isinstance(model, half[:2])
     checks.require(known, f"{wanted}; checkpoints.save_model keeps any model of core")
+    whole = not getattr(model, "lora", None)
+    checks.require(whole, "model: merge its adapter first, or save it by `adapters`")
     write(folder, model.config, half[2](model), tokenizer)
 
 

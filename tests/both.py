@@ -10,6 +10,7 @@ import tensorflow as tf
 import torch
 
 import pages.parity  # noqa: F401  first: it sets up both frameworks
+from core.pt import adapters as pt_adapters
 from core.pt import checkpoints as pt_checkpoints
 from core.pt import dqn as pt_dqn
 from core.pt import logprobs as pt_logprobs
@@ -21,6 +22,7 @@ from core.pt import preferences as pt_preferences
 from core.pt import rewards as pt_rewards
 from core.pt import rollout as pt_rollout
 from core.pt import trainers as pt_trainers
+from core.tf import adapters as tf_adapters
 from core.tf import checkpoints as tf_checkpoints
 from core.tf import dqn as tf_dqn
 from core.tf import logprobs as tf_logprobs
@@ -55,6 +57,7 @@ PT = SimpleNamespace(
     tensor=torch.tensor,
     grad=_pt_grad,
     numpy=lambda t: t.detach().numpy(),
+    adapters=pt_adapters,
     checkpoints=pt_checkpoints,
     dqn=pt_dqn,
     logprobs=pt_logprobs,
@@ -72,6 +75,7 @@ TF = SimpleNamespace(
     tensor=tf.constant,
     grad=_tf_grad,
     numpy=lambda t: t.numpy(),
+    adapters=tf_adapters,
     checkpoints=tf_checkpoints,
     dqn=tf_dqn,
     logprobs=tf_logprobs,

@@ -98,7 +98,8 @@ def _named(module: Any, prefix: str = "") -> Iterator[tuple[str, keras.Variable]
     for key, part in parts:
         name = f"{prefix}{key}"
         if isinstance(part, keras.Variable):
-            yield name, part
+            if part.trainable:
+                yield name, part
         elif type(part) in _NAMES:
             for end, variable in zip(_NAMES[type(part)], part.weights):
                 yield f"{name}.{end}", variable

@@ -474,6 +474,8 @@ PARTS = {
     "core.text": "FileTokenizer",
     "core.types": "Rows",
     "core.envs": "TokenEnvironment",
+    "core.adapters": "chosen first write read Unadapted Unadapted.score "
+    "Unadapted.start Unadapted.step Unadapted.keep",
     "core.sampling": "rollout finished check_distribution check_prompt_mask "
     "checked_prompts checked_texts checked_noise group_size",
     "core.weights": "check_names check_file digest",

@@ -28,6 +28,7 @@ from tests.fuzz.arguments import (
     positive,
     rng,
     share,
+    texts,
     thing,
 )
 from tests.fuzz.calls import (
@@ -285,6 +286,13 @@ CALLS = {
         "get_moments": {"model": TRAINED},
         "set_moments": {"model": TRAINED},
     },
+    "adapters": {
+        "model": made(lambda half: gpt.__wrapped__(half)),
+        "rank": count(2, 1),
+        "alpha": RATE,
+        "targets": optional(texts("c_attn", "mlp.c_proj")).but("fewer"),
+        "add_lora": {"_": lambda f, **a: f(**a).lora["r"]},
+    },
     "pretrained": {
         "name": path(folder),
         "head": ...,
@@ -347,6 +355,7 @@ CALLS = {
 }
 
 PARTS = {
+    "core.*.adapters": "merge without save load",
     "core.*.attention": "Cache behind attend_cache split_heads merge_heads "
     "position_ids pack unpack",
     "core.*.trainers": "adam tensor_like clipped_gradients descend "

@@ -47,7 +47,9 @@ class Half(SimpleNamespace):
 HALVES = [Half(**vars(half)) for half in BOTH]
 HALVES[0].tensor = torch.as_tensor  # the strides stay
 # TensorFlow builds or compiles something for each call: minutes in all.
-SLOW = tuple(f"core.tf.{m}." for m in ("models", "pretrained", "rewards", "rollout"))
+SLOW = tuple(
+    f"core.tf.{m}." for m in ("adapters", "models", "pretrained", "rewards", "rollout")
+)
 EXPECTED = {"same": ("right",), "either": ("right", "named")}
 EXPECTED |= {"bad": ("named",), "drawn": ("named",)}
 
