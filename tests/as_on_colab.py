@@ -26,7 +26,7 @@ def prepare(folder):
     package = folder / "google" / "colab"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (folder / "sitecustomize.py").write_text("import google.colab\n")
+    (folder / "sitecustomize.py").write_text("import google.colab\n", "utf-8")
     os.environ |= {
         "PYTHONPATH": str(folder),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",

@@ -41,14 +41,14 @@ def small(tmp_path_factory):
     root = tmp_path_factory.mktemp("library")
     for path, text in LIBRARY.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
+        (root / path).write_text(text, "utf-8")
     return api_names.Names(root)
 
 
 def notebook(path, *cells):
     """A file with these code cells; what the reference reads of it."""
     found = [{"cell_type": "code", "source": [cell]} for cell in cells]
-    path.write_text(json.dumps({"cells": found}))
+    path.write_text(json.dumps({"cells": found}), "utf-8")
     return api_code.page(path)
 
 
@@ -157,7 +157,7 @@ def test_uses(small, tmp_path, monkeypatch):
     """Imported or mentioned, through an alias; a pair's count together."""
     monkeypatch.setattr(toc, "ROOT", tmp_path)
     part = {"caption": "P", "numbered": 1, "chapters": [{"file": "a"}, {"file": "b"}]}
-    (tmp_path / "_toc.yml").write_text(json.dumps({"parts": [part]}))
+    (tmp_path / "_toc.yml").write_text(json.dumps({"parts": [part]}), "utf-8")
     monkeypatch.setattr(api_code.contents, "title", lambda path: path.stem.upper())
     notebook(tmp_path / "a.ipynb", "from core.tf import nets as n", "n.Net.call\nx.y")
     notebook(tmp_path / "b.ipynb", "from core.given import one_bit\nimport pages.show")

@@ -18,7 +18,7 @@ from tests.benchmarks import grpo_pt, grpo_tf, measure, models, page, roofline
 @pytest.fixture(scope="module")
 def results(root):
     """What `make bench` stored."""
-    return json.loads((root / "tests/benchmarks/results.json").read_text())
+    return json.loads((root / "tests/benchmarks/results.json").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,10 @@ def entries(results):
 
 
 def test_the_page_is_made_from_the_results(results, tmp_path):
-    assert page.PAGE.read_text() == page.render(results)
+    assert page.PAGE.read_text("utf-8") == page.render(results)
     page.draw(results["entries"], tmp_path / "figure.svg")
-    assert (tmp_path / "figure.svg").read_text() == page.FIGURE.read_text()
+    drawn = (tmp_path / "figure.svg").read_text("utf-8")
+    assert drawn == page.FIGURE.read_text("utf-8")
 
 
 def test_each_number_follows_from_its_rounds(entries):
@@ -75,7 +76,7 @@ def test_every_target_of_the_benchmarks_is_there(entries):
 
 
 def test_missed_targets_are_named_on_the_page(entries):
-    text = page.PAGE.read_text()
+    text = page.PAGE.read_text("utf-8")
     for e in entries:
         if e["target"] is not None:
             named = f"- {page.describe(e)}: " in text

@@ -46,7 +46,7 @@ def tokenizer():
 
 
 def stored(name):
-    return json.loads((FOLDER / name / "evaluation.json").read_text())
+    return json.loads((FOLDER / name / "evaluation.json").read_text("utf-8"))
 
 
 def test_they_are_small():

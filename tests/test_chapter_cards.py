@@ -15,7 +15,7 @@ def notebook(tmp_path, *cells):
         {"cell_type": kind, "metadata": {"tags": tags}, "source": source}
         for kind, tags, source in cells
     ]
-    path.write_text(json.dumps({"cells": kinds}))
+    path.write_text(json.dumps({"cells": kinds}), "utf-8")
     return path
 
 

@@ -133,7 +133,8 @@ def test_a_reader_sees_both_numbers(monkeypatch, capsys, tmp_path):
     stored = tmp_path / "checked.json"
     stored.write_text(
         '{"ppo": {"a": {"value": 0.87, "low": 0.84, "high": 0.9, "false_at": 0.5,'
-        ' "over": "5 seeds"}}}'
+        ' "over": "5 seeds"}}}',
+        "utf-8",
     )
     monkeypatch.setattr(pages_checked, "PRINTED", stored)
     check("a", 0.61, 0.84, 0.9, false_at=0.5, over="5 seeds")

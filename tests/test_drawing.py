@@ -36,7 +36,7 @@ def built(folder):
     """The HTML of PAGE; a second build reads the drawings of the first."""
     source = folder / "source"
     source.mkdir(exist_ok=True)
-    (source / "index.rst").write_text(PAGE)
+    (source / "index.rst").write_text(PAGE, "utf-8")
     out, trees = folder / "build" / "html", folder / "build" / "trees"
     settings = {"confdir": None, "confoverrides": SETTINGS, "status": None}
     with docutils_namespace():  # a second build registers the same nodes

@@ -23,7 +23,7 @@ def machine(tmp_path):
     def find(*versions, PYTHON="", **pythons):
         for name, version in pythons.items():
             path = tmp_path / name.replace("_", ".")
-            path.write_text(f"#!/bin/sh\necho {version}\n")
+            path.write_text(f"#!/bin/sh\necho {version}\n", "utf-8")
             path.chmod(0o755)
         return subprocess.run(
             ["bash", ROOT / ".ci" / "find_python", *versions],

@@ -43,7 +43,7 @@ SHAPES = {name: array.shape for name, array in WEIGHTS.items()}
 
 def put(folder, options, arrays=None):
     """A directory with this config.json and these weights."""
-    (folder / "config.json").write_text(json.dumps(options))
+    (folder / "config.json").write_text(json.dumps(options), "utf-8")
     if arrays is not None:
         save_file(arrays, folder / "model.safetensors")
     return folder
@@ -255,7 +255,7 @@ def test_other_models_are_refused(tmp_path):
 def test_missing_and_broken_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="config.json does not exist"):
         hub.read_config(tmp_path)
-    (tmp_path / "config.json").write_text("{")
+    (tmp_path / "config.json").write_text("{", "utf-8")
     with pytest.raises(ValueError, match="config.json: not JSON"):
         hub.read_config(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickled")
@@ -323,7 +323,8 @@ def test_weights_in_several_files(tmp_path):
                     "value_head.bias": "b.safetensors",
                 }
             }
-        )
+        ),
+        "utf-8",
     )
     shapes = SHAPES
     # A value head stands in its own file; elsewhere it is one name too many.
@@ -332,9 +333,11 @@ def test_weights_in_several_files(tmp_path):
     (tmp_path / "b.safetensors").rename(tmp_path / "value_head.safetensors")
     with pytest.raises(FileNotFoundError, match="b.safetensors does not exis"):
         hub.read_weights(tmp_path, CONFIG, shapes)
-    index.write_text(json.dumps({"weight_map": {"wte.weight": "model-1.safetensors"}}))
+    index.write_text(
+        json.dumps({"weight_map": {"wte.weight": "model-1.safetensors"}}), "utf-8"
+    )
     assert set(hub.read_weights(tmp_path, CONFIG, shapes)) == set(shapes)
-    index.write_text(json.dumps({"weight_map": {"a": "../model.safetensors"}}))
+    index.write_text(json.dumps({"weight_map": {"a": "../model.safetensors"}}), "utf-8")
     with pytest.raises(ValueError, match="expected plain names"):
         hub.read_weights(tmp_path, CONFIG, shapes)
 
@@ -395,7 +398,7 @@ def test_an_older_value_head_does_not_stay(tmp_path):
     body = {"transformer.wte.weight": WEIGHTS["transformer.wte.weight"]}
     hub.write(tmp_path, CONFIG, body)
     assert hub.read_value_head(tmp_path) == {}
-    (tmp_path / "mine.txt").write_text("stays")
+    (tmp_path / "mine.txt").write_text("stays", "utf-8")
     hub.write(tmp_path, CONFIG, WEIGHTS)
     assert set(hub.read_value_head(tmp_path)) == {"value_head.bias"}
     assert (tmp_path / "mine.txt").exists()
@@ -414,6 +417,6 @@ def test_a_tokenizer_must_fit(tmp_path):
     hub.check_tokenizer_file(tmp_path, 259)
     with pytest.raises(ValueError, match="tokenizer.json: .*258, got 258"):
         hub.check_tokenizer_file(tmp_path, 258)
-    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
     with pytest.raises(ValueError, match="tokenizer.json: cannot be read"):
         hub.check_tokenizer_file(tmp_path, 259)

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAP = re.findall(
     r"^([a-z_.*]+)  +(\S.*)$",
-    ast.get_docstring(ast.parse((ROOT / "core" / "__init__.py").read_text())),
+    ast.get_docstring(ast.parse((ROOT / "core" / "__init__.py").read_text("utf-8"))),
     re.MULTILINE,
 )
 # Place of each module in reading order; a pair of `pt` and `tf` shares one.
@@ -37,7 +37,7 @@ MODULES = {
         ".__init__"
     ): path
     for path in sorted((ROOT / "core").rglob("*.py"))
-    if path.name != "__init__.py" or "__all__" in path.read_text()
+    if path.name != "__init__.py" or "__all__" in path.read_text("utf-8")
 }
 BOOK = ROOT / "book"
 APPLICATIONS = sorted((BOOK / "applications").glob("[a-z]*.py"))
@@ -55,7 +55,7 @@ OF_THE_BOOK = re.compile(r"\bbook/|[\"']book[\"'] */|/ *[\"']book[\"']")
 
 def imports(path):
     """Every module that a file names in an import, at any depth."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -79,7 +79,7 @@ def test_imports_only_from_above_on_the_map(name):
 
 def test_the_api_page_shows_the_map():
     """The same rows in the same order."""
-    page = (ROOT / "book" / "api.md").read_text()
+    page = (ROOT / "book" / "api.md").read_text("utf-8")
     rows = re.findall(r"^\| `([a-z_.*]+)` \| (.*) \|$", page, re.MULTILINE)
     assert rows == MAP
 
@@ -106,7 +106,7 @@ def test_core_knows_nothing_of_the_book(path):
     """No import, and no path either, which an import would not show."""
     above = {"applications", "book", "benchmarks", "tests"}
     assert not {n.split(".")[0] for n in imports(path)} & above
-    assert not OF_THE_BOOK.findall(path.read_text())
+    assert not OF_THE_BOOK.findall(path.read_text("utf-8"))
 
 
 def test_the_path_of_the_book_is_found():

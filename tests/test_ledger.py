@@ -127,7 +127,7 @@ def test_rows_are_read_and_counted(tmp_path):
     )
     path = tmp_path / "ledger.ipynb"
     cell = {"cell_type": "markdown", "source": text.splitlines(keepends=True)}
-    path.write_text(json.dumps({"cells": [cell]}))
+    path.write_text(json.dumps({"cells": [cell]}), "utf-8")
     found = rows(path)
     assert [(r.section, r.basis(), r.chapters()) for r in found] == [
         ("1", "Read", set()),
@@ -141,6 +141,6 @@ def test_rows_are_read_and_counted(tmp_path):
 def test_other_columns_are_an_error(tmp_path, line):
     path = tmp_path / "ledger.ipynb"
     cell = {"cell_type": "markdown", "source": [f"### Document 000\n\n{line}\n"]}
-    path.write_text(json.dumps({"cells": [cell]}))
+    path.write_text(json.dumps({"cells": [cell]}), "utf-8")
     with pytest.raises(ValueError, match="header"):
         rows(path)

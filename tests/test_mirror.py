@@ -61,7 +61,7 @@ def module_face(package, name):
 
 
 def file_face(path):
-    return face(ast.parse(path.read_text()).body)
+    return face(ast.parse(path.read_text("utf-8")).body)
 
 
 def in_tensorflow(path):

@@ -37,7 +37,7 @@ def test_what_changes_no_number_is_left_out(tmp_path, monkeypatch):
         require(x, f"x: expected {n + 1}")
         return list(zip(x, y, strict=True))
     """
-    (tmp_path / "f.py").write_text(text.replace("\n    ", "\n"))
+    (tmp_path / "f.py").write_text(text.replace("\n    ", "\n"), "utf-8")
     monkeypatch.setattr(make, "ROOT", tmp_path)
     found = make.places("f.py")
     assert {key: len(column) for key, column in found.items()} == {

@@ -23,7 +23,7 @@ PARSER = MarkdownIt("commonmark").use(dollarmath_plugin)
 
 
 def read(path):
-    return json.loads(path.read_text())
+    return json.loads(path.read_text("utf-8"))
 
 
 def tags(cell):
@@ -66,7 +66,7 @@ def test_names_have_no_number():
 
 
 def test_the_contents_page():
-    assert contents.PAGE.read_text() == contents.page(), (
+    assert contents.PAGE.read_text("utf-8") == contents.page(), (
         "python book/_ext/contents.py writes it"
     )
 
@@ -171,7 +171,7 @@ def test_outputs_are_compared(chapter):
 
 def colab_cell():
     """The first Python block of CONTRIBUTING.md."""
-    text = (ROOT / "CONTRIBUTING.md").read_text()
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     return re.search(r"```python\n(.*?)\n```", text, re.DOTALL)[1]
 
 
@@ -194,5 +194,5 @@ def test_the_second_cell_chooses_the_frameworks(chapter):
 
 
 def test_one_address_of_the_repository():
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     assert f"{config['repository']['url']}\n" in colab_cell()

@@ -32,7 +32,7 @@ def said(cell):
 @pytest.mark.parametrize("framework", OTHER)
 def test_the_first_loop_with_one_framework(framework, tmp_path, monkeypatch):
     hide = HIDE.replace("NAMES", str(OTHER[framework]))
-    (tmp_path / "sitecustomize.py").write_text(hide)
+    (tmp_path / "sitecustomize.py").write_text(hide, "utf-8")
     paths = [str(tmp_path), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, str(ROOT)]))
     monkeypatch.setenv("TQDM_DISABLE", "1")

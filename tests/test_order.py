@@ -80,7 +80,8 @@ def test_links_of_a_notebook(tmp_path):
         '{"metadata": {"book": {"defines": ["state"]}}, "cells": ['
         '{"cell_type": "markdown", "source": ["a {term}`state`, {term}`two\\n",'
         ' "words` and {term}`x <action>`"]},'
-        '{"cell_type": "code", "source": "# {term}`none`"}]}'
+        '{"cell_type": "code", "source": "# {term}`none`"}]}',
+        "utf-8",
     )
     assert order.chapter(path) == Chapter(
         "topic", ("state",), (), ("state", "two words", "action")

@@ -256,7 +256,7 @@ def test_bad_directories_are_named(tmp_path, fw, monkeypatch):
     with pytest.raises(FileNotFoundError, match="config.json does not exist"):
         load(fw, tmp_path)
     PRETRAINED[fw.name].save(tmp_path, build(fw, "gpt2"))
-    config = json.loads((tmp_path / "config.json").read_text())
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
     path = tmp_path / "config.json"
     for change, message in (
         ({"n_layer": 3}, "missing transformer.h.2.attn.c_attn.bias"),
@@ -264,10 +264,10 @@ def test_bad_directories_are_named(tmp_path, fw, monkeypatch):
         ({"n_positions": 9}, r"wpe.weight: expected shape \(9, 8\), got"),
         ({"activation_function": "relu"}, "activation_function: expected"),
     ):
-        path.write_text(json.dumps(config | change))
+        path.write_text(json.dumps(config | change), "utf-8")
         with pytest.raises(ValueError, match=message):
             load(fw, tmp_path)
-    path.write_text(json.dumps(config))
+    path.write_text(json.dumps(config), "utf-8")
     with pytest.raises(ValueError, match="head, num_labels: only a BERT"):
         load(fw, tmp_path, "token")
     with pytest.raises(ValueError, match="dtype: expected"):
@@ -289,7 +289,7 @@ def test_other_models_have_no_directory(tmp_path, fw):
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_other_architectures_are_refused(tmp_path, fw):
-    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}', "utf-8")
     with pytest.raises(ValueError, match="name: expected a GPT-2 or BERT, got 'qwen2'"):
         load(fw, tmp_path)
 

@@ -143,7 +143,8 @@ def test_names_of_a_term_lead_to_its_chinese_ones():
 
 def test_the_address_follows_from_that_of_the_repository(monkeypatch, tmp_path):
     (tmp_path / "_config.yml").write_text(
-        "title: T\nhtml: {baseurl: ''}\nrepository: {url: https://github.com/me/fork}\n"
+        "title: T\nhtml: {baseurl: ''}\nrepository: {url: https://github.com/me/fork}\n",
+        "utf-8",
     )
     monkeypatch.setattr(toc, "ROOT", tmp_path)
     config = types.SimpleNamespace()
@@ -199,7 +200,8 @@ def test_the_first_cell_of_a_readers_notebook_finds_the_book(tmp_path):
     (tmp_path / "token-rl-book").symlink_to(toc.ROOT, target_is_directory=True)
     (tmp_path / "colab_here.py").write_text(
         "import sys, types\n"
-        "sys.modules['google.colab'] = types.ModuleType('google.colab')\n"
+        "sys.modules['google.colab'] = types.ModuleType('google.colab')\n",
+        "utf-8",
     )
     script = f"import colab_here\n{code}\nimport core, pages\nprint(core.__file__)"
     done = subprocess.run(

@@ -141,7 +141,8 @@ def test_links_lead_to_pages_of_the_book(book, written):
 def config(folder, base):
     (folder / "_config.yml").write_text(
         f"title: T\nhtml: {{baseurl: '{base}'}}\n"
-        "repository: {url: https://github.com/someone/a-fork}\n"
+        "repository: {url: https://github.com/someone/a-fork}\n",
+        "utf-8",
     )
 
 

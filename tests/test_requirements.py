@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # CUDA's parts, which PyTorch's own wheel pins and its other build lacks.
 CUDA = re.compile(r"(nvidia|cuda|triton)\b")
@@ -29,7 +29,7 @@ NOT_DECLARED = {"ipython", "matplotlib-inline", "triton"}
 def requirements(name):
     lines = (
         line.partition("#")[0].strip()
-        for line in (ROOT / name).read_text().splitlines()
+        for line in (ROOT / name).read_text("utf-8").splitlines()
     )
     return [Requirement(line) for line in lines if line]
 
@@ -83,7 +83,7 @@ def files(pattern):
     paths = [
         p for p in ROOT.glob(pattern) if p.name != HANDED_OVER or p == ROOT / pattern
     ]
-    return [path.read_text() for path in paths]
+    return [path.read_text("utf-8") for path in paths]
 
 
 def cells():
@@ -149,7 +149,7 @@ def test_the_lock_holds_what_is_pinned():
 
 def test_the_lock_leaves_the_build_of_torch_open():
     """Versions alone: no index, no path, nothing of one build."""
-    text = (ROOT / "requirements.lock").read_text()
+    text = (ROOT / "requirements.lock").read_text("utf-8")
     assert not re.search(r"://|^-|@|\+", text, re.MULTILINE)
     assert not [r for r in requirements("requirements.lock") if CUDA.match(r.name)]
 
@@ -273,7 +273,8 @@ def test_jupyterlab_shows_myst():
 
 
 def test_commits_are_formatted_by_the_same_ruff():
-    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    text = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    hooks = yaml.safe_load(text)["repos"]
     [ruff] = [hook for hook in hooks if "ruff" in hook["repo"]]
     pins = dict(pinned(requirements("requirements-dev.txt")))
     assert ruff["rev"] == f"v{pins['ruff']}"

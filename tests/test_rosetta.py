@@ -17,7 +17,7 @@ from core import advantages, algorithms
 from core.checks import Record
 from core.settings import PolicyGradientConfig
 
-PAGE = (Path(__file__).resolve().parents[1] / "book/rosetta.md").read_text()
+PAGE = (Path(__file__).resolve().parents[1] / "book/rosetta.md").read_text("utf-8")
 THEIRS = re.findall(r"`(\w+Config)\.(\w+)` = ([^\s,|(:]+)", PAGE)
 RECORDS = {
     name: kind

@@ -46,7 +46,7 @@ def toc_pages():
             for f in files(node.get(key, []))
         ]
 
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
     return [toc["root"], *files(toc)]
 
 
@@ -55,7 +55,7 @@ CHAPTERS = [p for p in PAGES if (ROOT / f"{p}.ipynb").exists()]
 
 
 def html(page):
-    return (SITE / f"{page}.html").read_text()
+    return (SITE / f"{page}.html").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_page_from_disk(browser, site):
 
 def adjacent_pairs(page):
     """How many runs of neighbouring cells hold both frameworks."""
-    cells = json.loads((ROOT / f"{page}.ipynb").read_text())["cells"]
+    cells = json.loads((ROOT / f"{page}.ipynb").read_text("utf-8"))["cells"]
     tags = [frozenset(c["metadata"].get("tags", [])) & {"torch", "tf"} for c in cells]
     runs = [list(run) for tagged, run in groupby(tags, bool) if tagged]
     return sum(len(frozenset().union(*run)) == 2 for run in runs)
@@ -281,7 +281,7 @@ def documented_names(path):
     """What the reference must show of a module: names with a docstring."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     module = ".".join(parts).removeprefix("book.").removesuffix(".__init__")
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             if not node.name.startswith("_") and ast.get_docstring(node):
                 yield f"{module}.{node.name}"

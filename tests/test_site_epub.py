@@ -131,7 +131,7 @@ def test_both_frameworks_and_the_solutions(book):
 def test_a_page_without_an_article(tmp_path, path):
     page = tmp_path / f"{NAMES[0]}.html"
     page.parent.mkdir()
-    page.write_text("<title>Nothing</title>")
+    page.write_text("<title>Nothing</title>", "utf-8")
     with pytest.raises(SystemExit, match="expected a page with an article"):
         run(epub.make, ["epub.py", tmp_path, tmp_path / "book.epub", NAMES[0]])
     assert not (tmp_path / "book.epub").exists()

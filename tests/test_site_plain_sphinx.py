@@ -34,13 +34,15 @@ def built(tmp_path_factory):
     """A folder with the pages of both, the chapters being those of the book."""
     folder = tmp_path_factory.mktemp("plain")
     (folder / "book").symlink_to(ROOT / "book")
-    (folder / "_config.yml").write_text((ROOT / "_config.yml").read_text("utf-8"))
+    (folder / "_config.yml").write_text(
+        (ROOT / "_config.yml").read_text("utf-8"), "utf-8"
+    )
     contents = {
         "format": "jb-book",
         "root": PAGES[0],
         "parts": [{"numbered": 1, "chapters": [{"file": page} for page in PAGES[1:]]}],
     }
-    (folder / "_toc.yml").write_text(yaml.safe_dump(contents))
+    (folder / "_toc.yml").write_text(yaml.safe_dump(contents), "utf-8")
     run(folder, "jupyter-book", "build", ".", "--path-output", "jupyter")
     run(folder, "jupyter-book", "config", "sphinx", ".")
     run(folder, "sphinx-build", "-b", "html", "-d", "doctrees", ".", "sphinx")

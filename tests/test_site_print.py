@@ -124,12 +124,12 @@ class TestWhatIsWrong:
 
     def test_a_crash_leaves_the_book_that_was_there(self, tmp_path):
         out = tmp_path / "book.pdf"
-        out.write_text("before")
+        out.write_text("before", "utf-8")
         with pytest.raises(OSError, match="no space"), pdf.replacing(out) as part:
-            part.write_text("half")
+            part.write_text("half", "utf-8")
             raise OSError("no space")
         assert [p.name for p in tmp_path.iterdir()] == ["book.pdf"]
-        assert out.read_text() == "before"
+        assert out.read_text("utf-8") == "before"
 
 
 @pytest.fixture

@@ -240,7 +240,7 @@ def gpt2(tmp_path):
     trained.add_special_tokens(["<|endoftext|>"])
     trained.save(str(tmp_path / "tokenizer.json"))
     trained.save_model(str(tmp_path))  # vocab.json, merges.txt
-    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}', "utf-8")
     vocab = json.loads((tmp_path / "vocab.json").read_text("utf-8"))
     vocab["<|endoftext|>"] = len(vocab)  # there it is in the vocabulary too
     (tmp_path / "vocab.json").write_text(json.dumps(vocab), "utf-8")
@@ -256,7 +256,7 @@ def bert(tmp_path):
     trained.train_from_iterator(ENGLISH, 200, show_progress=False)
     trained.save(str(tmp_path / "tokenizer.json"))
     trained.save_model(str(tmp_path))  # vocab.txt
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}', "utf-8")
     return tmp_path
 
 
@@ -274,12 +274,12 @@ def test_a_folder_of_gpt2(gpt2, layout):
     if layout == "named":
         eos = {"content": "<|endoftext|>", "lstrip": False}
         (gpt2 / "special_tokens_map.json").write_text(
-            json.dumps({"eos_token": eos, "pad_token": "!"})
+            json.dumps({"eos_token": eos, "pad_token": "!"}), "utf-8"
         )
-        (gpt2 / "tokenizer_config.json").write_text('{"pad_token": null}')
+        (gpt2 / "tokenizer_config.json").write_text('{"pad_token": null}', "utf-8")
     if layout == "numbered":
         (gpt2 / "config.json").write_text(  # 2 is "#", 7 is "("
-            '{"eos_token_id": [2, 5], "bos_token_id": 7}'
+            '{"eos_token_id": [2, 5], "bos_token_id": 7}', "utf-8"
         )
     tokenizer = PretrainedTokenizer(gpt2)
     assert len(tokenizer) == 301
@@ -329,7 +329,7 @@ def test_a_folder_of_bert(bert, layout):
         tokenizer.mask_id,
     ) == tuple(map(tokenizer.ids.get, names))
     assert tokenizer.eos_id is None and tokenizer.bos_id is None
-    assert len(tokenizer) == len((bert / "vocab.txt").read_text().split())
+    assert len(tokenizer) == len((bert / "vocab.txt").read_text("utf-8").split())
     for string in ENGLISH:
         ids = tokenizer.encode(string)
         assert ids == theirs.encode(string, add_special_tokens=False)
@@ -342,7 +342,7 @@ def test_a_folder_of_bert(bert, layout):
 
 def test_cased_bert_keeps_capitals(bert):
     (bert / "tokenizer.json").unlink()
-    (bert / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    (bert / "tokenizer_config.json").write_text('{"do_lower_case": false}', "utf-8")
     lower, unknown = PretrainedTokenizer(bert), "[UNK]"
     assert lower.encode("The")[0] == lower.ids[unknown]
     assert lower.encode("the")[0] != lower.ids[unknown]
@@ -364,16 +364,16 @@ def test_fixed_lengths_in_a_file_are_ignored(gpt2):
 def test_bad_folders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="folder: expected a directo"):
         PretrainedTokenizer(tmp_path / "none")
-    (tmp_path / "vocab.json").write_text("{}")
+    (tmp_path / "vocab.json").write_text("{}", "utf-8")
     with pytest.raises(FileNotFoundError, match="with tokenizer.json, or"):
         PretrainedTokenizer(tmp_path)
-    (tmp_path / "tokenizer.json").write_text("{")
+    (tmp_path / "tokenizer.json").write_text("{", "utf-8")
     with pytest.raises(ValueError, match="folder: no tokenizer in the files"):
         PretrainedTokenizer(tmp_path)
     BPE.bpe.save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ValueError, match="folder: expected a pad_token or an"):
         PretrainedTokenizer(tmp_path)
-    (tmp_path / "tokenizer_config.json").write_text("[")
+    (tmp_path / "tokenizer_config.json").write_text("[", "utf-8")
     with pytest.raises(ValueError, match="folder: .* is not JSON"):
         PretrainedTokenizer(tmp_path)
 
@@ -381,7 +381,7 @@ def test_bad_folders_are_named(tmp_path):
 def put(folder, **files):
     """Write files of JSON: `config={...}` into config.json."""
     for name, told in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(told))
+        (folder / f"{name}.json").write_text(json.dumps(told), "utf-8")
 
 
 @pytest.fixture
@@ -555,7 +555,7 @@ def test_nothing_but_the_folder_is_read_and_no_code_run(gpt2, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: 1 / 0)
     for name in ("vocab.json", "merges.txt"):
         (gpt2 / name).unlink()
-    (gpt2 / "code.py").write_text("raise SystemExit")
+    (gpt2 / "code.py").write_text("raise SystemExit", "utf-8")
     put(
         gpt2,
         config={"model_type": "x", "auto_map": {"AutoConfig": "code.Config"}},

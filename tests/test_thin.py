@@ -37,12 +37,12 @@ FILES = {path.relative_to(CORE).as_posix(): path for path in sorted(CORE.rglob("
 
 
 def length(path):
-    return len(path.read_text().splitlines())
+    return len(path.read_text("utf-8").splitlines())
 
 
 def definitions(path):
     """Functions and classes of a file: name, node, source."""
-    text = path.read_text()
+    text = path.read_text("utf-8")
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name, node, ast.get_source_segment(text, node)
@@ -65,7 +65,7 @@ def documentation(tree):
 
 def code(path, first=1, last=None):
     """Numbers and texts of the lines that are code."""
-    text = path.read_text()
+    text = path.read_text("utf-8")
     dropped = documentation(ast.parse(text))
     lines = enumerate(text.splitlines(), 1)
     return [

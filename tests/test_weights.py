@@ -179,25 +179,25 @@ def put(directory, version):
     """Three files of one version, through `aside`."""
     with weights.aside(directory) as new:
         for name in NAMES:
-            (new / name).write_text(str(version))
+            (new / name).write_text(str(version), "utf-8")
 
 
 def versions(directory):
     weights.recover(directory)
-    return {(directory / name).read_text() for name in NAMES}
+    return {(directory / name).read_text("utf-8") for name in NAMES}
 
 
 def test_others_stay_and_nothing_else_is_left(tmp_path):
     directory = tmp_path / "m"
     (directory / "sub").mkdir(parents=True)
     for name in ("card", "sub/config", "config"):
-        (directory / name).write_text("mine")
+        (directory / name).write_text("mine", "utf-8")
     (directory / "link").symlink_to("card")
     put(directory, 2)
     assert versions(directory) == {"2"}
-    assert (directory / "sub" / "config").read_text() == "mine"
+    assert (directory / "sub" / "config").read_text("utf-8") == "mine"
     assert (directory / "link").readlink() == Path("card")
-    assert (directory / "link").read_text() == "mine"
+    assert (directory / "link").read_text("utf-8") == "mine"
     assert {p.name for p in directory.iterdir()} == {*NAMES, "card", "sub", "link"}
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
@@ -270,7 +270,7 @@ def test_killed_at_every_instant_there_is_the_old_or_the_new(tmp_path, old):
         directory.parent.mkdir()
         if old:
             put(directory, 1)
-            (directory / "card").write_text("mine")
+            (directory / "card").write_text("mine", "utf-8")
         if not killed(lambda to=directory: put(to, 2), instant):
             break
         left = {p.name for p in directory.parent.iterdir()}
@@ -279,7 +279,7 @@ def test_killed_at_every_instant_there_is_the_old_or_the_new(tmp_path, old):
         found.append(whole and versions(directory).pop())
         assert not whole or len(versions(directory)) == 1
         if old:
-            assert (directory / "card").read_text() == "mine"
+            assert (directory / "card").read_text("utf-8") == "mine"
         put(directory, 3)
         assert [p.name for p in directory.parent.iterdir()] == ["m"]
         assert versions(directory) == {"3"}
@@ -299,7 +299,7 @@ def test_between_the_renames_there_is_no_directory(tmp_path):
         killed(lambda to=directory: put(to, 2), instant)
         gone += not directory.exists()
         if directory.exists():
-            assert len({(directory / name).read_text() for name in NAMES}) == 1
+            assert len({(directory / name).read_text("utf-8") for name in NAMES}) == 1
     assert gone == 1
 
 

@@ -313,7 +313,8 @@ def test_links_that_lead_nowhere_are_named(tmp_path):
         '<p id="here"><a href="#here">1</a> <a href="#">2</a>'
         '<a href="sub/page.html#th%C3%A9">3</a> <a href="https://x.org/none">4</a>'
         '<!-- <a href="none"> --><script>"<a href=\'none\'>"</script>'
-        '<img src="a%20b.svg?v=1"><a href="mailto:x@y.org">5</a><a href="sub/">6</a>'
+        '<img src="a%20b.svg?v=1"><a href="mailto:x@y.org">5</a><a href="sub/">6</a>',
+        "utf-8",
     )
     (tmp_path / "sub" / "index.html").touch()
     page = tmp_path / "sub" / "page.html"
@@ -323,7 +324,8 @@ def test_links_that_lead_nowhere_are_named(tmp_path):
 
     page.write_text(
         '<a href="../index.html#there"><script src="none.js?v=1"></script>'
-        '<a href="none.html">'
+        '<a href="none.html">',
+        "utf-8",
     )
     done = script("links.py", tmp_path)
     assert done.returncode == 1
@@ -388,7 +390,8 @@ def test_the_summary_of_the_newest_versions(tmp_path, monkeypatch):
     (tmp_path / "unit.xml").write_text(
         '<testsuites><testsuite><testcase classname="tests.test_a" name="b"/>'
         '<testcase classname="tests.test_a" name="c"><failure/></testcase>'
-        "</testsuite></testsuites>"
+        "</testsuite></testsuites>",
+        "utf-8",
     )
     text = newest_summary.summary(tmp_path)
     assert re.search(r"\| torch \| [\d.]+ \| 99.1\+cpu \|\n", text)

@@ -143,7 +143,9 @@ class Modules(SphinxDirective):
 
     def run(self):
         names, package = names_of(self.env.app), self.arguments[0]
-        pages = re.findall(r"file: (book/api/.*)", (toc.ROOT / "_toc.yml").read_text())
+        pages = re.findall(
+            r"file: (book/api/.*)", (toc.ROOT / "_toc.yml").read_text("utf-8")
+        )
         within = {
             names.page(name): name
             for name in names.modules

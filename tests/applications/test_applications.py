@@ -17,14 +17,14 @@ from tests.conftest import ROOT
 NAMES = sorted(  # what has an environment is an application
     path.stem
     for path in (ROOT / "book" / "applications").glob("*.py")
-    if "\ndef environment(" in path.read_text()
+    if "\ndef environment(" in path.read_text("utf-8")
 )
 CHAPTERS = toc.chapters("Applications")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_data_card(name):
-    card = (ROOT / "book" / "data" / name / "README.md").read_text().lower()
+    card = (ROOT / "book" / "data" / name / "README.md").read_text("utf-8").lower()
     for word in ("how", "size", "licence", "split", "limits"):
         assert word in card, word
 
@@ -32,13 +32,13 @@ def test_a_data_card(name):
 @pytest.mark.parametrize("name", starters.STARTS)
 def test_the_start_is_as_good_as_it_says(name):
     folder = ROOT / "book" / "models" / name
-    kept = json.loads((folder / "evaluation.json").read_text())
+    kept = json.loads((folder / "evaluation.json").read_text("utf-8"))
     held_out = starters.STARTS[name].environment("test")
     model = pt_pretrained.load(folder)
     found = starters.evaluation(model, held_out)
     assert found["held_out"] == kept["held_out"]
     assert found["exact"] == pytest.approx(kept["exact"], abs=0.01)
-    assert f"{kept['exact']:.1%}" in (folder / "README.md").read_text()
+    assert f"{kept['exact']:.1%}" in (folder / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", starters.STARTS)

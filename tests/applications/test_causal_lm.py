@@ -301,8 +301,8 @@ def test_bad_directories_are_named(folders, tmp_path):
 )
 def test_unknown_architectures_are_refused(folders, tmp_path, text):
     """And code that lies there is not run."""
-    (tmp_path / "config.json").write_text(text)
-    (tmp_path / "code.py").write_text("raise SystemExit")
+    (tmp_path / "config.json").write_text(text, "utf-8")
+    (tmp_path / "code.py").write_text("raise SystemExit", "utf-8")
     (tmp_path / "model.safetensors").write_bytes(
         (folders["llama"] / "model.safetensors").read_bytes()
     )

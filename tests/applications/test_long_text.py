@@ -183,7 +183,7 @@ def test_the_lstm_reads_on():
     folder = MODELS / "long_text_lstm"
     policy = LSTMPolicy(len(long_text.tokenizer()), **long_text.LSTM)
     checkpoints.load_model(folder / "model.safetensors", policy)
-    kept = json.loads((folder / "evaluation.json").read_text())["exact"]
+    kept = json.loads((folder / "evaluation.json").read_text("utf-8"))["exact"]
     env = long_text.whole_environment("test", [16], each=500)
     batch = pt_rollout.rollout(policy, env, np.arange(500))
     exact = batch.rewards.sum(axis=1).mean()

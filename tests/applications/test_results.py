@@ -134,7 +134,7 @@ def notebook(path, *outcomes, text=""):
         {"outputs": [{"data": shown}]},
         {"cell_type": "markdown"},
     ]
-    path.write_text(json.dumps({"cells": cells}))
+    path.write_text(json.dumps({"cells": cells}), "utf-8")
     return path
 
 

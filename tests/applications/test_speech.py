@@ -121,11 +121,13 @@ def test_data_that_does_not_fit(tmp_path):
         speech.environment("train", part="loud")
     for name in ("mel.npz", "test.tsv"):
         shutil.copy(speech.FOLDER / name, tmp_path / name)
-    lines = (tmp_path / "test.tsv").read_text().splitlines(keepends=True)
-    (tmp_path / "test.tsv").write_text("".join(lines[:-1]))
+    lines = (tmp_path / "test.tsv").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "test.tsv").write_text("".join(lines[:-1]), "utf-8")
     with pytest.raises(ValueError, match=r"^folder: expected uint8 \(399,"):
         speech.recordings("test", tmp_path)
-    (tmp_path / "test.tsv").write_text("".join(lines).replace("\t30\n", "\t31\n"))
+    (tmp_path / "test.tsv").write_text(
+        "".join(lines).replace("\t30\n", "\t31\n"), "utf-8"
+    )
     with pytest.raises(ValueError, match="^folder: expected snr in"):
         speech.recordings("test", tmp_path)
 

@@ -61,7 +61,7 @@ def in_keras_hub(weights):
         text = json.dumps(
             {**_config(), "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
         )
-        (Path(folder) / "config.json").write_text(text)
+        (Path(folder) / "config.json").write_text(text, "utf-8")
         save_file(
             _lm(weights), Path(folder) / "model.safetensors", metadata={"format": "pt"}
         )

@@ -41,7 +41,7 @@ def main():
     entries += run("sampling pytorch", OMP_WAIT_POLICY="passive")
     entries += memory()
     results = {"machine": machine(), "entries": entries}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     page.write(results)
     print(page.summary(entries))
     print(f"{(time.perf_counter() - start) / 60:.1f} minutes")

@@ -165,13 +165,13 @@ def mutants() -> list[Mutant]:
 
 def survivors() -> list[tuple[dict[str, str], str]]:
     """The entries of the mutants that no test can kill, with the reasons."""
-    rows = tomllib.loads(SURVIVORS.read_text())["survivor"]
+    rows = tomllib.loads(SURVIVORS.read_text("utf-8"))["survivor"]
     return [(row, row.pop("reason")) for row in rows]
 
 
 @cache
 def source(path: str) -> str:
-    return (ROOT / path).read_text()
+    return (ROOT / path).read_text("utf-8")
 
 
 def places(path: str) -> dict[tuple[str, str, str], list[tuple[str, int]]]:

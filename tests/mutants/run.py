@@ -95,7 +95,7 @@ def survives(mutant: Mutant, seconds: int) -> bool:
         for i, (path, text) in enumerate(mutant.texts().items()):
             name = path.removeprefix("book/").removesuffix(".py").replace("/", ".")
             files[name] = Path(folder, f"{i}.py")
-            files[name].write_text(text)
+            files[name].write_text(text, "utf-8")
         return tested(mutant.module, files, seconds)[0]
 
 
