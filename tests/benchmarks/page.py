@@ -170,7 +170,7 @@ def introduction(results):
         vocab=CONFIG.vocab_size,
         prompt=PROMPT,
         threads=machine["threads"],
-        machine=table(["", ""], rows),
+        machine=table(["part", "here"], rows),
     )
 
 
@@ -386,9 +386,13 @@ def sampling_profile(entries):
         )
         products = dict((n, ms) for n, ms, _ in ours["rows"])["aten::addmm"]
         lines += [
-            f"B = {batch}: {ours['ms']:.0f} ms, transformers {theirs['ms']:.0f} ms.",
+            f"B = {batch}, ours: {ours['ms']:.0f} ms.",
             "",
-            operations(ours, theirs),
+            operations(ours),
+            "",
+            f"B = {batch}, transformers: {theirs['ms']:.0f} ms.",
+            "",
+            operations(theirs),
             "",
             f"All of transformers' time divided by our `aten::addmm`: "
             f"{theirs['ms'] / products:.1f}.",
@@ -421,15 +425,15 @@ def step_profile(entries):
     return lines
 
 
-def operations(*profiles):
-    """Table of the operations of one profile or of two side by side."""
-    head, rows = [], [[] for _ in profiles[0]["rows"]]
-    for p in profiles:
-        name = "" if p["side"] == "ours" else f" ({p['side']})"
-        head += ["operation" + name, "ms", "share", "calls"]
-        for row, (key, ms, calls) in zip(rows, p["rows"]):
-            row += [f"`{key}`", f"{ms:.1f}", f"{ms / p['ms']:.0%}", calls]
-    return table(head, rows)
+def operations(profile):
+    """Table of the operations that take most of the time."""
+    return table(
+        ["operation", "ms", "share", "calls"],
+        [
+            [f"`{key}`", f"{ms:.1f}", f"{ms / profile['ms']:.0%}", calls]
+            for key, ms, calls in profile["rows"]
+        ],
+    )
 
 
 # --- Pieces ----------------------------------------------------------------
