@@ -22,6 +22,7 @@ settings                    settings of trainings, sizes of models
 mdp                         text generation as a tree, enumerated
 exact                       every quantity by enumeration: the oracle
 weights                     first weights, and the file they are kept in
+architectures               what config.json and the weights' names say
 hub                         directories in Hugging Face's layout
 policies                    what every policy offers
 adapters                    LoRA: what is adapted, its files, the policy without it
@@ -40,7 +41,9 @@ trainers.preferences        reward models and DPO
 *.checkpoints               weights and moments as arrays
 *.adapters                  LoRA on a policy
 *.models.recurrent          LSTM policies, a learned baseline
+*.models.transformer        what GPT and the decoder share
 *.models.gpt                GPT-2 with a value head
+*.models.decoder            Llama, Qwen2, Qwen3 with a value head
 *.models.bert               BERT with one of three heads
 *.models                    all of these under one name
 *.losses                    losses as pure functions

@@ -6,8 +6,6 @@ weight that is missing, left over or of another shape.
 """
 
 import json
-import re
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from core import checks
-from core.settings import BERTConfig, GPTConfig
+from core.architectures import (
+    CONFIGS,
+    Config,
+    NotComputed,
+    options,
+    our_names,
+    sizes,
+    untie,
+)
+from core.settings import BERTConfig
 from core.text import FileTokenizer
 from core.weights import aside, check_names, recover
 
@@ -27,53 +34,6 @@ FILES = ["config.json", "generation_config.json", "model*.safetensors"]
 FILES += ["model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"]
 FILES += ["special_tokens_map.json", "added_tokens.json"]
 FILES += ["vocab.json", "merges.txt", "vocab.txt"]
-Config = GPTConfig | BERTConfig
-CONFIGS = {config.model_type: config for config in (GPTConfig, BERTConfig)}
-HEADS = {
-    "BertForMaskedLM": "masked",
-    "BertForSequenceClassification": "sequence",
-    "BertForTokenClassification": "token",
-    "BertForPreTraining": "masked",
-}
-# All that `core` computes; the value that transformers assumes comes first.
-COMPUTED = {
-    "gpt2": {
-        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
-        "scale_attn_weights": (True,),
-        "scale_attn_by_inverse_layer_idx": (False,),
-        "add_cross_attention": (False,),
-        "tie_word_embeddings": (True,),
-    },
-    "bert": {
-        "hidden_act": ("gelu",),
-        "position_embedding_type": ("absolute",),
-        "is_decoder": (False,),
-        "add_cross_attention": (False,),
-        "tie_word_embeddings": (True,),
-    },
-}
-NO_DROPOUT = {
-    "gpt2": ("resid_pdrop", "embd_pdrop", "attn_pdrop"),
-    "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
-}
-# The rest of the names in a published checkpoint, by what becomes of them.
-RENAMED = {
-    "gpt2": ((r"^(wte|wpe|h|ln_f)\.", r"transformer.\1."),),
-    "bert": (
-        (r"^(embeddings|encoder|pooler)\.", r"bert.\1."),
-        (r"LayerNorm\.gamma$", "LayerNorm.weight"),
-        (r"LayerNorm\.beta$", "LayerNorm.bias"),
-    ),
-}
-DROPPED = {  # buffers, and the head for pairs of sentences
-    "gpt2": r"\.attn\.(bias|masked_bias)$",
-    "bert": r"^(bert\.embeddings\.position_ids$|cls\.seq_relationship\.)",
-}
-TIED = {  # one array under two names
-    "lm_head.weight": "transformer.wte.weight",
-    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
-    "cls.predictions.decoder.bias": "cls.predictions.bias",
-}
 
 
 def folder(name: str | Path) -> Path:
@@ -107,23 +67,22 @@ def load(
     Only safetensors are read, and no code is taken from the directory.
 
     Args:
-        half: GPT, BERT, get_weights, set_weights of `core.pt` or `core.tf`, whose
-            `pretrained.load` is this with them.
+        half: models by their configs, get_weights, set_weights of `core.pt` or
+            `core.tf`, whose `pretrained.load` is this with them.
         name: directory with config.json and model.safetensors, or as "gpt2" on the hub.
         head: of a BERT, one of `core.settings.BERT_HEADS`; None: its own.
         num_labels: classes of the heads "sequence" and "token"; None: its own.
         seed: of a BERT's head that is not the checkpoint's; a missing value head is 0.
         dtype: "float32" or "float64".
-    Returns: GPT or BERT.
+    Returns: GPT, BERT or Decoder (of a Llama, Qwen2 or Qwen3).
     Raises: FileNotFoundError where a file is missing; ValueError where one does not
-        fit the other, and for any other architecture.
+        fit the other, and for any other architecture or option.
     """
     directory = folder(name)
     config = read_config(directory, head, num_labels)
     check_tokenizer_file(directory, config.vocab_size)
-    gpt, bert, get_weights, set_weights = half
-    kind = gpt if isinstance(config, GPTConfig) else bert
-    model = kind(config, seed, dtype)
+    models, get_weights, set_weights = half
+    model = models[type(config)](config, seed, dtype)
     weights = get_weights(model)
     shapes = {n: array.shape for n, array in weights.items()}
     set_weights(model, weights | read_weights(directory, config, shapes))
@@ -140,12 +99,12 @@ def save(half: tuple, folder: str | Path, model: Any, tokenizer: Any = None) -> 
         tokenizer: `core.text.ByteBPETokenizer` or `PretrainedTokenizer`, or None.
     Raises: ValueError for another model, and a tokenizer without files or too large.
     """
-    wanted = f"model: expected a GPT or BERT, got {type(model).__name__}"
-    known = isinstance(model, half[:2])
+    wanted = f"model: expected a GPT, BERT or Decoder, got {type(model).__name__}"
+    known = isinstance(model, tuple(half[0].values()))
     checks.require(known, f"{wanted}; checkpoints.save_model keeps any model of core")
     whole = not getattr(model, "lora", None)
     checks.require(whole, "model: merge its adapter first, or save it by `adapters`")
-    write(folder, model.config, half[2](model), tokenizer)
+    write(folder, model.config, half[1](model), tokenizer)
 
 
 def read_config(
@@ -156,19 +115,20 @@ def read_config(
     Args:
         head: of a BERT, where it is not to be the checkpoint's own.
         num_labels: of a head "sequence" or "token", likewise.
-    Raises: FileNotFoundError; ValueError where the file cannot be read, is of another
-        architecture or asks for what `core` does not compute.
+    Raises: FileNotFoundError; ValueError where the file cannot be read; NotComputed, a
+        ValueError, where it is of another architecture or `core` lacks an option.
     """
     recover(directory)
     path = Path(directory) / "config.json"
     told: Any = read_json(path)
     kind, asked = told.get("model_type"), {"head": head, "num_labels": num_labels}
-    known = f"name: expected a GPT-2 or BERT, got {kind!r} in {path}"
-    checks.require(kind in CONFIGS, known)
+    if kind not in CONFIGS:
+        wanted = f"name: expected one of {', '.join(CONFIGS)}, got {kind!r} in {path}"
+        raise NotComputed(f"{wanted}, which core does not compute")
     asked = {name: value for name, value in asked.items() if value is not None}
     wanted = f"head, num_labels: only a BERT has them, {path} is of {kind!r}"
     checks.require(kind == "bert" or not asked, wanted)
-    found = _fields(told, path) | asked
+    found = sizes(told, path) | asked
     fits = num_labels is None or found["head"] != "masked"
     checks.require(fits, 'num_labels: a head "masked" has none')
     with checks.about(path):
@@ -176,7 +136,7 @@ def read_config(
 
 
 def read_weights(directory: str | Path, config: Config, shapes: dict) -> dict:
-    """The weights of a GPT or BERT, under the names that `core` has for them.
+    """The weights of a model, under the names that `core` has for them.
 
     Args:
         config: what `read_config` gave for it.
@@ -187,16 +147,16 @@ def read_weights(directory: str | Path, config: Config, shapes: dict) -> dict:
     """
     directory, found = Path(directory), {}
     for path in weight_files(directory):
-        found |= _our_names(_read_arrays(path), config.model_type)
-    _untie(found, directory)
-    if isinstance(config, GPTConfig):
+        found |= our_names(_read_arrays(path), config.model_type)
+    untie(found, config, directory)
+    if not isinstance(config, BERTConfig):
         head = read_value_head(directory)
         found |= head
         left_out = () if head else ("value_head.",)
         shapes = {n: s for n, s in shapes.items() if not n.startswith(left_out)}
     else:
         path = directory / "config.json"
-        own = _fields(read_json(path), path)
+        own = sizes(read_json(path), path)
         found, shapes = _fit_head(found, shapes, config, own)
     with checks.about(directory):
         check_names(found, shapes)
@@ -219,9 +179,9 @@ def write(
     check_tokenizer(tokenizer, config.vocab_size)
     body = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
     heads = {n: body.pop(n) for n in arrays if n.startswith("value_head.")}
-    options = _options(config) | {"dtype": str(next(iter(body.values())).dtype)}
+    entries = options(config) | {"dtype": str(next(iter(body.values())).dtype)}
     with aside(directory) as new:
-        text = json.dumps(options, indent=2)
+        text = json.dumps(entries, indent=2)
         (new / "config.json").write_text(text + "\n", encoding="utf-8")
         save_file(body, new / "model.safetensors", {"format": "pt"})
         if heads or (Path(directory) / "value_head.safetensors").exists():
@@ -299,44 +259,6 @@ def read_json(path: Path) -> dict:
     return found
 
 
-def _fields(told: dict, path: Path) -> dict:
-    """The fields of a GPTConfig or BERTConfig that a config.json describes."""
-    theirs = _their_config(told, path)
-    names = [field.name for field in fields(CONFIGS[theirs.model_type])]
-    found: dict[str, Any] = {name: getattr(theirs, name, None) for name in names}
-    for name in {"pad_token_id", "bos_token_id", "eos_token_id"} & set(names):
-        # The first of several; none that the model does not have.
-        ids = np.ravel(found[name]).tolist() or [None]
-        found[name] = ids[0] if ids[0] in range(theirs.vocab_size) else None
-    if "head" in found:  # one that is not known is refused by its name
-        architecture = (theirs.architectures or ["none"])[0]
-        found["head"] = HEADS.get(architecture, architecture)
-    return found
-
-
-def _their_config(told: dict, path: Path) -> Any:
-    """transformers' config of a model that `core` computes, else ValueError.
-
-    It knows other names (hidden_size for n_embd), types and defaults; but a size that
-    is left out is not that of the published GPT-2 or BERT.
-    """
-    from transformers import AutoConfig  # here: it takes two seconds
-
-    kind: str = told["model_type"]
-    sizes = [f for f in fields(CONFIGS[kind]) if f.type == "int" or f.default is None]
-    entries: dict = {f.name: None for f in sizes if f.name != "num_labels"}
-    names = AutoConfig.for_model(kind).attribute_map
-    entries |= {names.get(name, name): value for name, value in told.items()}
-    with checks.about(path):  # what it raises depends on the entry
-        theirs = AutoConfig.for_model(**entries)
-    for name, values in COMPUTED[kind].items():
-        value = getattr(theirs, name, values[0])
-        wanted = f"{name}: expected {' or '.join(map(repr, values))} in {path}"
-        found = f"got {value!r}, which core does not compute"
-        checks.require(value in values, f"{wanted}, {found}")
-    return theirs
-
-
 def _fit_head(found: dict, shapes: dict, config: BERTConfig, own: dict) -> tuple:
     """Arrays and shapes without what only one of the two heads has."""
     if any(getattr(config, n) != own[n] for n in ("head", "num_labels")):
@@ -358,38 +280,3 @@ def _read_arrays(path: Path) -> dict:
             array = arrays[name] = array.astype(np.float32)
         checks.require(np.isfinite(array).all(), f"{path}: {name} is not finite")
     return arrays
-
-
-def _our_names(arrays: dict, kind: str) -> dict:
-    """A published checkpoint under the names that `core` has."""
-    found = {}
-    for name, array in arrays.items():
-        for pattern, new in RENAMED[kind]:
-            name = re.sub(pattern, new, name)
-        if not re.search(DROPPED[kind], name):
-            found[name] = array
-    return found
-
-
-def _untie(found: dict, directory: Path) -> None:
-    """Keep one of two names of an array, in place; both must be equal."""
-    for name in TIED.keys() & found:
-        kept, array = TIED[name], found.pop(name)
-        same = np.array_equal(found.setdefault(kept, array), array)
-        wanted = f"{name}: expected the same numbers as {kept} in {directory}"
-        checks.require(same, f"{wanted}, as core computes with one array for both")
-
-
-def _options(config: Config) -> dict:
-    """config.json of a model, with what `transformers` has to know."""
-    options, kind = asdict(config), config.model_type
-    names = ["GPT2LMHeadModel"]
-    if kind == "bert":
-        head = options.pop("head")
-        names = [name for name in HEADS if HEADS[name] == head][:1]
-        labels = [f"LABEL_{i}" for i in range(options.pop("num_labels"))]
-        options["id2label"] = dict(enumerate(labels))
-        options["label2id"] = {label: i for i, label in enumerate(labels)}
-    computed = {n: values[0] for n, values in COMPUTED[kind].items()}
-    computed |= dict.fromkeys(NO_DROPOUT[kind], 0.0)
-    return {"model_type": kind, "architectures": names} | computed | options

@@ -13,6 +13,7 @@ from core.algorithms import Algorithm, Ratio
 
 BERT_HEADS = ("masked", "sequence", "token")
 DECAYS = ("none", "cosine")
+DECODERS = ("llama", "qwen2", "qwen3")
 
 
 class Training(checks.Record):
@@ -196,6 +197,11 @@ class GPTConfig(checks.Record):
     bos_token_id: int | None = None
     eos_token_id: int | None = None
 
+    # Under the names that a `DecoderConfig` has for them:
+    max_position_embeddings = property(lambda self: self.n_positions)
+    num_key_value_heads = property(lambda self: self.n_head)
+    head_dim = property(lambda self: self.n_embd // self.n_head)
+
     def _check(self) -> None:
         sizes = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner")
         checks.at_least(1, **_of(self, *sizes))
@@ -203,6 +209,49 @@ class GPTConfig(checks.Record):
         checks.positive(layer_norm_epsilon=self.layer_norm_epsilon)
         special = _of(self, "pad_token_id", "bos_token_id", "eos_token_id")
         checks.token_id(self.vocab_size, **special)
+
+
+@dataclass(frozen=True)
+class DecoderConfig(checks.Record):
+    """Sizes of a decoder, under the names of Hugging Face's `config.json`.
+
+    Of the three, Qwen2 adds a bias to queries, keys and values, and Qwen3 normalises
+    queries and keys; Llama does neither.
+    """
+
+    vocab_size: int  # V, number of tokens
+    hidden_size: int = 128  # D, width
+    num_hidden_layers: int = 4  # blocks
+    num_attention_heads: int = 4  # H, of queries
+    num_key_value_heads: int = 2  # J, of keys and values; divides H
+    head_dim: int = 32  # K, width of a head, even; H K need not be D, but in a Llama
+    intermediate_size: int = 384  # width inside the MLP
+    max_position_embeddings: int = 128  # longest sequence
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10000.0  # the larger, the slower the positions turn
+    tie_word_embeddings: bool = True  # one table reads tokens and predicts them
+    model_type: str = "qwen3"  # DECODERS
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
+
+    def _check(self) -> None:
+        special = _of(self, "pad_token_id", "bos_token_id", "eos_token_id")
+        sizes = {n: v for n, v in vars(self).items() if n not in special}
+        checks.one_of(DECODERS, model_type=sizes.pop("model_type"))
+        checks.positive(rope_theta=self.rope_theta, rms_norm_eps=self.rms_norm_eps)
+        checks.at_least(1, **{n: v for n, v in sizes.items() if type(v) is int})
+        heads, shared = self.num_attention_heads, _of(self, "num_key_value_heads")
+        checks.divisor(heads, "num_attention_heads", **shared)
+        if self.model_type == "llama":  # as transformers demands
+            checks.divisor(self.hidden_size, "hidden_size", num_attention_heads=heads)
+        even = f"head_dim: expected an even number, got {self.head_dim}"
+        checks.require(self.head_dim % 2 == 0, even)
+        checks.token_id(self.vocab_size, **special)
+
+    def frequencies(self) -> np.ndarray:
+        """Radians by which each pair of a head's numbers turns a token, (K / 2,)."""
+        return self.rope_theta ** -(np.arange(0, self.head_dim, 2) / self.head_dim)
 
 
 @dataclass(frozen=True)

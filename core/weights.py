@@ -22,6 +22,7 @@ from safetensors.numpy import save
 
 from core import checks
 
+_NORMAL = "transformer.", "model.", "lm_head.", "bert.", "cls.", "classifier"
 LONG, METADATA = 2**20, "core.metadata"  # what is longer is an array of this name
 
 
@@ -34,7 +35,7 @@ def initial_weights(shapes: dict[str, tuple], seed: int) -> dict[str, np.ndarray
     noise.
 
     Transformers start as GPT-2 and BERT did: normal with deviation 0.02, in GPT the
-    layers that add to the residual stream 1/√(2 layers) of that.
+    layers that add to the residual stream 1/√(2 layers) of that; norms start at 1.
 
     Args:
         shapes: weight name to shape; a matrix is (out, in).
@@ -49,9 +50,9 @@ def initial_weights(shapes: dict[str, tuple], seed: int) -> dict[str, np.ndarray
         shape = tuple(shapes[name])
         if name.startswith("value_head") or "bias" in name:
             weights[name] = np.zeros(shape)
-        elif re.search(r"\.(ln_\w|LayerNorm)\.weight$", name):
+        elif re.search(r"(\.ln_\w|[Nn]orm)\.weight$", name):
             weights[name] = np.ones(shape)
-        elif name.startswith(("transformer.", "bert.", "cls.", "classifier")):
+        elif name.startswith(_NORMAL):
             adds = name.endswith("c_proj.weight")
             scale = 0.02 / (2 * layers) ** 0.5 if adds else 0.02
             weights[name] = scale * rng.standard_normal(shape)

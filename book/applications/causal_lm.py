@@ -1,7 +1,8 @@
 """Any causal language model of `transformers` as a policy, in PyTorch; `transformers`
 has no such models in TensorFlow.
 
-`load` and `save` are those of `core.pt.pretrained`, and take these models as well.
+`load` and `save` are those of `core.pt.pretrained`, and take as well what these do not
+compute: other architectures, and options as scaled rotations.
 
 N prompts, B completions, B / N of each prompt one after the other; L sequence
 length, P prompt, T completion, V vocabulary, D width.
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 from core import checks, hub, sampling
+from core.architectures import NotComputed
 from core.policies import TokenPolicy
 from core.pt import pretrained
 from core.pt.attention import pack, position_ids, unpack
@@ -42,7 +44,7 @@ class Read:
 class CausalLM(TokenPolicy, nn.Module):
     """A model of `transformers` as a policy, as `core.pt.models.GPT` is one.
 
-    Qwen, Llama, GPT-NeoX and the like: prompts are read once for all
+    Gemma, GPT-NeoX, Mixtral and the like: prompts are read once for all
     completions of a group, by `transformers`' own cache, and there is no
     dropout.  A value head, which starts at zero, reads the last layer.
 
@@ -221,13 +223,16 @@ class CausalLM(TokenPolicy, nn.Module):
 def load(
     name: str | Path, head: str | None = None, num_labels=None, seed=0, dtype="float32"
 ) -> Any:
-    """As `core.pt.pretrained.load`; any other architecture becomes a `CausalLM`.
+    """As `core.pt.pretrained.load`; what that does not compute becomes a `CausalLM`.
 
     Raises: as that, and as `CausalLM`.
     """
     folder = hub.folder(name)
-    if hub.read_json(folder / "config.json").get("model_type") in hub.CONFIGS:
+    try:
         return pretrained.load(folder, head, num_labels, seed, dtype)
+    except NotComputed:
+        if hub.read_json(folder / "config.json").get("model_type") == "bert":
+            raise  # transformers would read it from both sides
     wanted = f"head, num_labels: only a BERT has them, {folder} has none"
     checks.require(head is None and num_labels is None, wanted)
     return CausalLM(folder, dtype)

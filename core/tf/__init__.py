@@ -14,7 +14,7 @@ Where the two differ on purpose; only `sample(seed=...)` then gives other result
 - `sample(seed=...)` draws the frameworks' own random numbers, which differ;
   `noise` is the same in both.
 - Adam stands here as code, as Keras' own adds ε elsewhere; so do `Linear`,
-  `LayerNorm` and `Embedding`, whose weights Keras names or shapes otherwise.
+  `LayerNorm`, `RMSNorm` and `Embedding`, whose weights Keras names or shapes otherwise.
 """
 
 from core.load_order import torch_first

@@ -1,7 +1,8 @@
 """Attention, the cache that sampling keeps, and batches without padding.
 
 N prompts, G completions of each, B = N G rows; L, S lengths, P prompt length,
-T completion length, H heads, K width of a head, D = H K.
+T completion length; H heads of queries, J of keys and values, each of which serves
+H / J of the others (GPT: J = H), K width of a head.
 """
 
 from typing import NamedTuple
@@ -11,11 +12,11 @@ import tensorflow as tf
 
 
 class Cache(NamedTuple):
-    """What GPT has read while it samples, G completions of N prompts each.
+    """What a transformer has read while it samples, G completions of N prompts each.
 
-    prefix: per block, keys and values (N, H, P, K) of the prompts and what
+    prefix: per block, keys and values (N, J, P, K) of the prompts and what
         of them is seen (N, 1, 1, P), None for all.
-    own: per block, keys and values (N, H, G, T, K) of the completions.
+    own: per block, keys and values (N, J, G, T, K) of the completions.
     positions: (N G,) int, of the next token.
     used: how many tokens of T are there.
     """
@@ -31,12 +32,15 @@ def attention(queries, keys, values, seen=None):
 
     Args:
         queries: (B, H, T, K) float.
-        keys, values: (B, H, S, K) float.
+        keys, values: (B, J, S, K) float.
         seen: bool, broadcasts to (B, H, T, S); None: all.  A query that sees
             nothing, on padding, gets some finite value.
     Returns: (B, H, T, K) float.
-    Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1; J < H: Ainslie et al. 2023,
+        arXiv:2305.13245.
     """
+    if (size := queries.shape[1] // keys.shape[1]) > 1:
+        keys, values = (tf.repeat(x, size, axis=1) for x in (keys, values))
     queries = queries * queries.shape[-1] ** -0.5
     scores = tf.matmul(queries, keys, transpose_b=True)
     if seen is not None:
@@ -50,9 +54,9 @@ def behind(prefix: tuple, keys, values, seen):
 
     Args:
         prefix: a block's entry of `Cache.prefix`.
-        keys, values: (B, H, T, K); row b answers prompt b // (B / N).
+        keys, values: (B, J, T, K); row b answers prompt b // (B / N).
         seen: (T, T) bool.
-    Returns: keys and values (B, H, P + T, K), seen (B or 1, 1, T, P + T).
+    Returns: keys and values (B, J, P + T, K), seen (B or 1, 1, T, P + T).
     """
     *old, old_seen = prefix
     length, size = seen.shape[0], keys.shape[0] // old[0].shape[0]
@@ -72,42 +76,70 @@ def behind(prefix: tuple, keys, values, seen):
 def attend_cache(prefix: tuple, own: tuple, used, qkv):
     """Attention of one new token a row, which joins the block's cache.
 
-    The G queries of a prompt read its keys in one product.
+    The queries of a prompt read its keys in one product, those of its G completions
+    and of the R = H / J heads that a head of keys serves.
     """
     (old_keys, old_values, seen), (keys, values) = prefix, own
-    rows, heads, size, length, width = keys.shape  # N, H, G, T, K
-    qkv = tf.reshape(qkv, (rows, size, 3, heads, width))
-    query, key, value = tf.unstack(tf.transpose(qkv, (2, 0, 3, 1, 4)))
+    rows, shared, size, length, width = keys.shape  # N, J, G, T, K
+    heads = qkv.shape[1] // width - 2 * shared
+    qkv = tf.reshape(qkv, (rows, size, heads + 2 * shared, width))
+    qkv = tf.transpose(qkv, (0, 2, 1, 3))  # (N, H + 2 J, G, K)
+    query, key, value = tf.split(qkv, [heads, shared, shared], axis=1)
     start = (0, 0, 0, used, 0)
     keys = keras.ops.slice_update(keys, start, key[..., None, :])
     values = keras.ops.slice_update(values, start, value[..., None, :])
-    query = query * width**-0.5  # (N, H, G, K)
-    old = tf.matmul(query, old_keys, transpose_b=True)  # (N, H, G, P)
+    each = rows, shared, heads // shared * size  # R G
+    query = tf.reshape(query * width**-0.5, (*each, width))
+    old = tf.matmul(query, old_keys, transpose_b=True)  # (N, J, R G, P)
     least = query.dtype.min
     if seen is not None:
         old = tf.where(seen, old, least)
     # All of T, for one compiled shape; what is not there yet is left out.
-    new = tf.einsum("nhgk,nhgtk->nhgt", query, keys)
-    new = tf.where(tf.range(length) <= used, new, least)
+    query = tf.reshape(query, (rows, shared, -1, size, width))
+    new = tf.einsum("njrgk,njgtk->njrgt", query, keys)
+    new = tf.where(tf.range(length) <= used, tf.reshape(new, (*each, length)), least)
     weights = tf.nn.softmax(tf.concat([old, new], axis=-1))
     old, new = tf.split(weights, [old_keys.shape[2], length], axis=-1)
-    mixed = old @ old_values + tf.einsum("nhgt,nhgtk->nhgk", new, values)
-    mixed = tf.reshape(tf.transpose(mixed, (0, 2, 1, 3)), (rows * size, -1))
+    new = tf.reshape(new, (rows, shared, -1, size, length))
+    new = tf.einsum("njrgt,njgtk->njrgk", new, values)
+    mixed = tf.reshape(
+        old @ old_values + tf.reshape(new, (*each, width)), (rows, heads, size, width)
+    )
+    mixed = tf.reshape(tf.transpose(mixed, (0, 2, 1, 3)), (rows * size, heads * width))
     return mixed, (keys, values)
 
 
-def split_heads(x, heads: int):
-    """(B, L, 3, D) to queries, keys, values, each (B, H, L, K)."""
-    batch, length, parts, width = x.shape
-    x = tf.reshape(x, (batch, length, parts, heads, width // heads))
-    return tf.unstack(tf.transpose(x, (2, 0, 3, 1, 4)))
+def split_heads(x, width: int, shared: int):
+    """(B, L, (H + 2 J) K) to queries (B, H, L, K), keys and values (B, J, L, K).
+
+    Args:
+        width, shared: K and J.
+    """
+    batch, length, size = x.shape
+    x = tf.reshape(x, (batch, length, size // width, width))
+    sizes = [size // width - 2 * shared, shared, shared]
+    return tf.split(tf.transpose(x, (0, 2, 1, 3)), sizes, axis=1)
 
 
 def merge_heads(x):
-    """(B, H, L, K) to (B L, D)."""
+    """(B, H, L, K) to (B L, H K)."""
     batch, heads, length, width = x.shape
     x = tf.transpose(x, (0, 2, 1, 3))
     return tf.reshape(x, (batch * length, heads * width))
+
+
+def rotate(x, cos, sin):
+    """Turn each head's numbers i and i + K / 2, a pair, by its angle.
+
+    Args:
+        x: (M, H, K) float.
+        cos, sin: (M, 1, K / 2), of the angles.
+    Returns: (M, H, K) float.
+    Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
+    """
+    first, second = tf.split(x, 2, axis=-1)
+    turned = first * cos - second * sin, second * cos + first * sin
+    return tf.concat(turned, axis=-1)
 
 
 def position_ids(mask):

@@ -79,14 +79,15 @@ def known(ids, mask) -> tuple[Any, Any]:
 class Linear(keras.layers.Layer):
     """PyTorch's linear map: its weight is (out, in)."""
 
-    def __init__(self, inputs: int, outputs: int, dtype: str = "float32"):
+    def __init__(self, inputs: int, outputs: int, dtype: str = "float32", bias=True):
         super().__init__(dtype=dtype)
         self.weight = self.add_weight(shape=(outputs, inputs), name="weight")
-        self.bias = self.add_weight(shape=(outputs,), name="bias")
+        self.bias = self.add_weight(shape=(outputs,), name="bias") if bias else None
 
     def call(self, x):
         """(..., in) to (..., out)."""
-        return tf.matmul(x, self.weight, transpose_b=True) + self.bias
+        product = tf.matmul(x, self.weight, transpose_b=True)
+        return product if self.bias is None else product + self.bias
 
 
 class Embedding(keras.layers.Layer):
@@ -116,6 +117,20 @@ class LayerNorm(keras.layers.Layer):
         variance = tf.reduce_mean(centred**2, axis=-1, keepdims=True)
         scaled = centred * tf.math.rsqrt(variance + self.epsilon)
         return scaled * self.weight + self.bias
+
+
+class RMSNorm(keras.layers.Layer):
+    """Division by the root of the mean square, with PyTorch's name of the weight."""
+
+    def __init__(self, width: int, epsilon: float, dtype: str = "float32"):
+        super().__init__(dtype=dtype)
+        self.weight = self.add_weight(shape=(width,), name="weight")
+        self.epsilon = epsilon
+
+    def call(self, x):
+        """(..., width) to the same shape."""
+        square = tf.reduce_mean(x**2, axis=-1, keepdims=True)
+        return x * tf.math.rsqrt(square + self.epsilon) * self.weight
 
 
 def compiled(function: Callable, xla: bool = False) -> Callable:

@@ -66,7 +66,7 @@ def folders(tmp_path_factory):
 
 
 def policy(folders, kind="qwen2"):
-    return causal_lm.load(folders[kind], dtype=DTYPES[kind])
+    return CausalLM(folders[kind], dtype=DTYPES[kind])
 
 
 def theirs(folders, kind):
@@ -194,7 +194,7 @@ def test_the_trainer_teaches_it(folders, advantage):
     env = envs.BatchedEnvironment(
         rng.integers(3, V, (8, 2)), np.full((8, 3), 5), rewards.token_position_match, V
     )
-    ours = causal_lm.load(folders["llama"])
+    ours = CausalLM(folders["llama"])
     trainer = PolicyGradientTrainer(
         ours,
         env,
@@ -221,7 +221,7 @@ def test_values_are_the_same_whichever_way_the_head_is_read(folders):
 
 
 def test_what_cannot_be_computed_behind_padding_is_refused(folders):
-    ours = causal_lm.load(folders["bloom"], dtype="float64")
+    ours = CausalLM(folders["bloom"], dtype="float64")
     prompts, mask, _ = batch()
     with pytest.raises(ValueError, match="prompt_mask: Bloom.*float32"):
         sample(ours, prompts, 2, prompt_mask=mask)
@@ -231,14 +231,14 @@ def test_what_cannot_be_computed_behind_padding_is_refused(folders):
 def test_there_is_no_dropout(tmp_path):
     config = transformers.AutoConfig.for_model("llama", **SIZES, attention_dropout=0.5)
     transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
-    ours = causal_lm.load(tmp_path).train()
+    ours = CausalLM(tmp_path).train()
     ids = torch.ones(1, 5, dtype=torch.int64)
     assert torch.equal(ours(ids)[0], ours(ids)[0])
     assert ours.training and not ours.model.training
 
 
 def test_what_is_saved_is_what_is_loaded(folders, tmp_path):
-    ours = causal_lm.load(folders["qwen2"])
+    ours = causal_lm.load(folders["gemma2"])
     with torch.no_grad():
         for p in ours.parameters():
             p.add_(1)
@@ -269,23 +269,23 @@ def test_bad_directories_are_named(folders, tmp_path):
     config = transformers.AutoConfig.from_pretrained(folders["llama"])
     config.save_pretrained(tmp_path)
     with pytest.raises(FileNotFoundError, match="model.safetensors does not"):
-        causal_lm.load(tmp_path)
+        CausalLM(tmp_path)
     whole = (folders["llama"] / "model.safetensors").read_bytes()
     weights.write_bytes(whole[:-9])
     with pytest.raises(ValueError, match=f"name: .*{tmp_path.name}"):
-        causal_lm.load(tmp_path)
+        CausalLM(tmp_path)
     weights.write_bytes((folders["qwen2"] / weights.name).read_bytes())
     with pytest.raises(ValueError, match="extra .*q_proj.bias"):
-        causal_lm.load(tmp_path)
+        CausalLM(tmp_path)
     weights.write_bytes(whole)
     config.hidden_size = 10
     config.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="embed_tokens"):
-        causal_lm.load(tmp_path)
+        CausalLM(tmp_path)
     config.hidden_size, config.num_hidden_layers = 8, 3
     config.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="missing .*layers.2"):
-        causal_lm.load(tmp_path)
+        CausalLM(tmp_path)
     with pytest.raises(ValueError, match="dtype: expected"):
         CausalLM(folders["llama"], "float16")
 
@@ -350,7 +350,40 @@ def test_models_of_core_are_cores_own(tmp_path):
     assert pretrained.load(tmp_path / "new").config == config
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_what_core_computes_is_a_decoder(folders, kind):
+    ours = causal_lm.load(folders[kind], dtype="float64")
+    assert isinstance(ours, models.Decoder)
+    ids = torch.tensor(batch()[2])
+    with torch.no_grad():
+        wanted = CausalLM(folders[kind], "float64")(ids)[0]
+        np.testing.assert_allclose(ours(ids)[0], wanted, atol=1e-5)
+
+
+def test_scaled_rotations_are_left_to_transformers(tmp_path):
+    scaled = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}
+    config = transformers.LlamaConfig(**SIZES, rope_parameters=scaled)
+    model = transformers.LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path)
+    ours = causal_lm.load(tmp_path)
+    assert isinstance(ours, CausalLM)
+    ids = torch.tensor(batch()[2])
+    assert torch.equal(ours(ids)[0], model.eval()(ids).logits)
+
+
+def test_a_bert_is_not_read_from_left_to_right(tmp_path):
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "bert", "is_decoder": true, "vocab_size": 5, "hidden_size": 2,'
+        '"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 3,'
+        '"max_position_embeddings": 4, "type_vocab_size": 2}'
+    )
+    with pytest.raises(ValueError, match="is_decoder: expected False"):
+        causal_lm.load(tmp_path)
+
+
 def test_only_a_bert_has_a_head_and_labels(folders):
     for more in ({"head": "token"}, {"num_labels": 2}):
         with pytest.raises(ValueError, match="head, num_labels: only a BERT"):
             causal_lm.load(folders["llama"], **more)
+        with pytest.raises(ValueError, match="head, num_labels: only a BERT"):
+            causal_lm.load(folders["cohere"], **more)

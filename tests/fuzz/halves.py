@@ -45,6 +45,8 @@ from tests.fuzz.calls import (
     wide,
 )
 
+DECODER = settings.DecoderConfig(6, 4, 1, 2, 1, 2, 6, 8)
+
 # --- Models and trainers, each made once ---------------------------------------
 
 
@@ -52,6 +54,11 @@ from tests.fuzz.calls import (
 def gpt(half, seed=0):
     config = settings.GPTConfig(6, n_positions=8, n_embd=4, n_layer=1, n_head=2)
     return half.models.GPT(config, seed=seed, dtype="float64")
+
+
+@cache
+def decoder(half):
+    return half.models.Decoder(DECODER, dtype="float64")
 
 
 @cache
@@ -177,7 +184,9 @@ COMMON = {
     "values": X,
 }
 SELF = {
+    "Decoder": Argument(decoder, made=True),
     "GPT": Argument(gpt, made=True),
+    "Transformer": Argument(gpt, made=True),
     "Policy": Argument(lstm, made=True),
     "PolicyGradientTrainer": Argument(sampler, made=True),
     "SupervisedTrainer": Argument(supervised, made=True),
@@ -309,11 +318,17 @@ CALLS = {
         "LSTMPolicy.evaluate": {"self": SELF["Policy"], "mask": optional(M)},
         "Policy.score": {"completions": TEXT},
     },
-    "models.gpt": {
-        "config": thing(settings.GPTConfig(6, 8, 4, 1, 2)),
+    "models.transformer": {
         "prompt_mask": SEEN,
-        "GPT.evaluate": {"self": SELF["GPT"], "mask": optional(M)},
-        "GPT.score": {"completions": TEXT},
+        "Transformer.evaluate": {"self": SELF["GPT"], "mask": optional(M)},
+        "Transformer.score": {"completions": TEXT},
+    },
+    "models.gpt": {"config": thing(settings.GPTConfig(6, 8, 4, 1, 2))},
+    "models.decoder": {
+        "config": thing(DECODER),
+        "prompt_mask": SEEN,
+        "Decoder.evaluate": {"self": SELF["Decoder"], "mask": optional(M)},
+        "Decoder.score": {"completions": TEXT},
     },
     "models.bert": {"config": thing(settings.BERTConfig(6, 4, 1, 2, 8))},
     "trainers": {
@@ -357,13 +372,14 @@ CALLS = {
 PARTS = {
     "core.*.adapters": "merge without save load",
     "core.*.attention": "Cache behind attend_cache split_heads merge_heads "
-    "position_ids pack unpack",
+    "rotate position_ids pack unpack",
     "core.*.trainers": "adam tensor_like clipped_gradients descend "
     "PolicyGradientTrainer.reference_logprobs PolicyGradientTrainer.loss",
     "core.*.models.recurrent": "Policy attend LSTMPolicy.features LSTMPolicy.start "
     "LSTMPolicy.step LSTMPolicy.keep LSTMAttentionPolicy.features "
     "LSTMAttentionPolicy.start LSTMAttentionPolicy.step LSTMAttentionPolicy.keep "
     "Policy.forward Policy.call BaselineNetwork.forward BaselineNetwork.call",
-    "core.*.models.gpt": "GPT.forward GPT.call GPT.start GPT.step GPT.keep",
+    "core.*.models.transformer": "Transformer Transformer.forward Transformer.call "
+    "Transformer.start Transformer.step Transformer.keep",
     "core.*.models.bert": "BERT.forward BERT.call",
 }

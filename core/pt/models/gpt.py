@@ -1,26 +1,20 @@
 """GPT-2 with a value head; the letters of shapes are those of `core.pt.models`."""
 
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from core import checks, sampling
-from core.policies import TokenPolicy
-from core.pt import attention
-from core.pt.attention import Cache, pack, unpack
+from core import checks
+from core.pt.attention import pack
 from core.pt.checkpoints import initialise
-from core.pt.layers import Block, known, under
-from core.pt.logprobs import token_scores
+from core.pt.layers import Block
+from core.pt.models.transformer import Transformer
 from core.settings import GPTConfig
 
 
-class GPT(TokenPolicy, nn.Module):
+class GPT(Transformer):
     """GPT-2, weights under Hugging Face's names, and a value head.
-
-    Prompts are read once for all completions of a group, padding is not computed, and
-    there is no dropout: the policy that is trained is the one that sampled.
 
     Args:
         config: `core.settings.GPTConfig`.
@@ -52,138 +46,12 @@ class GPT(TokenPolicy, nn.Module):
         """The token embedding, which is the policy head as well."""
         return self.transformer["wte"]
 
-    def forward(self, ids, attention_mask=None):
-        """Logits of the next token and value of the state, at each position.
+    def _embed(self, ids, positions, index=None):
+        x = self.transformer["wte"](ids) + self.transformer["wpe"](positions)
+        return pack(x.flatten(0, -2), index), self.transformer["h"]
 
-        Args:
-            ids: (B, L) int, token ids.
-            attention_mask: (B, L), 0 on padding at either side: outputs mean nothing.
-        Returns: logits (B, L, V), values (B, L).
-        """
-        checks.positions(self.config.n_positions, ids.shape[1], "ids")
-        positions, seen = torch.arange(ids.shape[1], device=ids.device), None
-        ids = under(attention_mask, ids)
-        if attention_mask is not None:
-            positions = attention.position_ids(attention_mask)
-            seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
-        features, _ = self._read(ids, positions, seen)
-        logits, values = self._logits(features), self.value_head(features)
-        return logits.view(*ids.shape, -1), values.view(ids.shape)
-
-    def score(self, prompts, completions, prompt_mask=None):
-        """Logits (B, T, V) and values (B, T) along completions."""
-        features, _ = self._states(prompts, completions, None, prompt_mask)
-        logits, values = self._logits(features), self.value_head(features)
-        shape = completions.shape
-        return logits.view(*shape, -1), values.view(shape)
-
-    def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
-        """As `evaluate`; behind the last 1 of the mask nothing is computed."""
-        completions, left = known(completions, mask)
-        features, index = self._states(prompts, completions, left, prompt_mask)
-        values, n = self.value_head(features)[:, 0], completions.numel()
-        tokens = pack(completions.reshape(-1), index)
-        size = n * self.vocab_size
-        scores = token_scores(self._logits, features, tokens, size, *sampled)
-        return tuple(
-            under(mask, unpack(flat, index, n).view(completions.shape))
-            for flat in (*scores, values)
-        )
-
-    def start(self, prompts, max_length: int, prompt_mask=None, group_size: int = 1):
-        """Read the prompts (N, P): logits of token 0 (B, V) and the cache."""
-        checks.positions(self.config.n_positions, prompts.shape[1] + max_length)
-        last, prefix, lengths = self._prefix(prompts, prompt_mask)
-        # Read at every step: copied once into an order that is read fast.
-        prefix = [(k.contiguous(), v.contiguous(), s) for k, v, s in prefix]
-        heads, width = self.config.n_head, self.config.n_embd // self.config.n_head
-        shape = len(prompts), heads, group_size, max_length, width
-        own = [(last.new_empty(shape), last.new_empty(shape)) for _ in prefix]
-        logits = self._logits(last).repeat_interleave(group_size, dim=0)
-        positions = lengths.repeat_interleave(group_size)
-        return logits, Cache(prefix, own, positions, 0)
-
-    def step(self, tokens, state: Cache):
-        """Read one token (B,): logits of the next (B, V) and the cache."""
-        here = self.transformer
-        x = here["wte"](tokens) + here["wpe"](state.positions)  # (B, D)
-        for block, *memory in zip(here["h"], state.prefix, state.own):
-            x = block(x, attend=partial(attention.attend_cache, *memory, state.used))
-        state.positions = state.positions + 1
-        state.used += 1
-        return self._logits(here["ln_f"](x)), state
-
-    def keep(self, state: Cache, rows) -> Cache:
-        """The cache of some rows (int tensor), to go on with them alone."""
-        size = state.own[0][0].shape[2]  # G
-        prompts, members = rows // size, rows % size
-        # From here on each row has its prompt to itself: groups of one.
-        prefix = [
-            tuple(x if x is None else x[prompts] for x in memory)
-            for memory in state.prefix
-        ]
-        own = [tuple(x[prompts, :, members][:, :, None] for x in m) for m in state.own]
-        return Cache(prefix, own, state.positions[rows], state.used)
+    def _norm(self, x):
+        return self.transformer["ln_f"](x)
 
     def _logits(self, features):
         return features @ self.embedding.weight.T
-
-    def _states(self, prompts, completions, mask, prompt_mask):
-        """Features (M, D) in which the M tokens under the mask were chosen,
-        and where these stand in B·T; None: everywhere."""
-        group_size = sampling.group_size(self, prompts, completions, prompt_mask)
-        batch, length = completions.shape
-        checks.positions(self.config.n_positions, prompts.shape[1] + length - 1)
-        last, prefix, lengths = self._prefix(prompts, prompt_mask)
-        first = last.repeat_interleave(group_size, dim=0)  # (B, D)
-        if length == 1:
-            return first, None
-        steps = torch.arange(length - 1, device=lengths.device)
-        places = lengths.repeat_interleave(group_size)[:, None] + steps
-        index = None
-        if mask is not None and not bool((mask > 0).all()):
-            index = (mask[:, 1:] > 0).flatten().nonzero()[:, 0]
-        rest, _ = self._read(completions[:, :-1], places, None, index, prefix)
-        if index is None:
-            rest = rest.view(batch, length - 1, -1)
-            return torch.cat([first[:, None], rest], dim=1).flatten(0, 1), None
-        rows = torch.arange(batch, device=index.device)
-        index = index + index // (length - 1) + 1  # in B·(T-1), now in B·T
-        return torch.cat([first, rest]), torch.cat([rows * length, index])
-
-    def _prefix(self, prompts, prompt_mask):
-        """The last token's features (N, D), each block's keys, values and
-        what of them is seen, and the lengths (N,) without padding."""
-        mask = torch.ones_like(prompts) if prompt_mask is None else prompt_mask
-        seen = (mask > 0)[:, None, None]  # (N, 1, 1, P)
-        ids, positions = under(prompt_mask, prompts), attention.position_ids(mask)
-        features, memory = self._read(ids, positions, seen)
-        last = features.view(*prompts.shape, -1)[:, -1]
-        if prompt_mask is None:
-            seen = None  # all, which is faster
-        return last, [(*kv, seen) for kv in memory], (mask > 0).sum(dim=1)
-
-    def _read(self, ids, positions, seen=None, index=None, prefix: list | None = None):
-        """Features (M, D) of the M tokens `index` of ids (B, L), all where it
-        is None, behind a prefix; and each block's keys and values."""
-        here, length = self.transformer, ids.shape[1]
-        x = (here["wte"](ids) + here["wpe"](positions)).flatten(0, 1)
-        x = pack(x, index)  # (M, D)
-        causal = torch.ones(length, length, device=ids.device).tril() > 0
-        seen = causal if seen is None else causal & seen
-        memory = []
-        for block, before in zip(here["h"], prefix or [None] * len(here["h"])):
-            attend = partial(self._attend, before, seen, index, ids.shape, memory)
-            x = block(x, attend=attend)
-        return here["ln_f"](x), memory
-
-    def _attend(self, prefix, seen, index, shape, memory: list, qkv):
-        """Attention of a whole pass; `memory` gets the block's of a prompt."""
-        qkv = unpack(qkv, index, shape[0] * shape[1]).view(*shape, 3, -1)
-        queries, keys, values = attention.split_heads(qkv, self.config.n_head)
-        if prefix is None:  # a prompt, whose memory the completions read
-            memory.append((keys, values))
-        else:
-            keys, values, seen = attention.behind(prefix, keys, values, seen)
-        mixed = attention.attention(queries, keys, values, seen)
-        return pack(attention.merge_heads(mixed), index)

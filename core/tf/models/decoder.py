@@ -1,0 +1,117 @@
+"""Llama, Qwen2, Qwen3 with a value head; the letters are those of `core.tf.models`."""
+
+from functools import partial
+
+import keras
+import tensorflow as tf
+
+from core import checks
+from core.settings import DecoderConfig
+from core.tf.attention import pack, rotate
+from core.tf.checkpoints import initialise
+from core.tf.layers import Embedding, Linear, RMSNorm
+from core.tf.models.transformer import Transformer
+
+
+class Decoder(Transformer):
+    """A decoder as Llama, Qwen2 and Qwen3 are, and a value head.
+
+    Weights are under Hugging Face's names.  Positions turn queries and keys, so that
+    their products depend on distances; and J heads of keys and values serve H of
+    queries, so that the cache is J / H as large.
+
+    Args:
+        config: `core.settings.DecoderConfig`.
+        seed: of the initial weights, the same in both frameworks.
+        dtype: "float32" or "float64".
+    Source: Touvron et al. 2023, arXiv:2302.13971; Qwen3: Yang et al. 2025,
+        arXiv:2505.09388.
+    """
+
+    def __init__(self, config: DecoderConfig, seed: int = 0, dtype: str = "float32"):
+        checks.network(dtype)
+        super().__init__(dtype=dtype)
+        self.config, self.vocab_size = config, config.vocab_size
+        size = config.vocab_size, config.hidden_size
+        blocks = [_Block(config, dtype) for _ in range(config.num_hidden_layers)]
+        self.model = {
+            "embed_tokens": Embedding(*size, dtype),
+            "layers": blocks,
+            "norm": RMSNorm(config.hidden_size, config.rms_norm_eps, dtype),
+        }
+        if not config.tie_word_embeddings:
+            self.lm_head = Linear(*reversed(size), dtype, bias=False)
+        self.value_head = Linear(config.hidden_size, 1, dtype)
+        initialise(self, seed)
+
+    @property
+    def embedding(self) -> Embedding:
+        """The token embedding, and where words are tied the policy head as well."""
+        return self.model["embed_tokens"]
+
+    def _embed(self, ids, positions, index=None):
+        x = self.embedding(ids)
+        places = tf.reshape(tf.broadcast_to(positions, ids.shape), (-1,))
+        turn = self._turn(pack(places, index), x.dtype)
+        x = pack(tf.reshape(x, (-1, x.shape[-1])), index)
+        return x, [partial(block, turn=turn) for block in self.model["layers"]]
+
+    def _turn(self, places, dtype):
+        """Cosine and sine (M, 1, K / 2) of the angles at these positions (M,)."""
+        exact = tf.float64 if dtype == tf.float64 else tf.float32  # half is not enough
+        frequencies = tf.constant(self.config.frequencies(), exact)
+        angles = tf.cast(places, exact)[:, None, None] * frequencies
+        return tf.cast(tf.cos(angles), dtype), tf.cast(tf.sin(angles), dtype)
+
+    def _norm(self, x):
+        return self.model["norm"](x)
+
+    def _logits(self, features):
+        head = self.embedding if self.config.tie_word_embeddings else self.lm_head
+        return tf.matmul(features, head.weight, transpose_b=True)
+
+
+class _Block(keras.layers.Layer):
+    """One layer: attention, then a gated MLP (SwiGLU), each added to its input."""
+
+    def __init__(self, config: DecoderConfig, dtype: str = "float32"):
+        super().__init__(dtype=dtype)
+        self.width, eps = config.head_dim, config.rms_norm_eps
+        width, inner = config.hidden_size, config.intermediate_size
+        linear = partial(Linear, dtype=dtype, bias=False)
+        sizes = {"q": config.num_attention_heads, "k": config.num_key_value_heads}
+        sizes = {n: size * self.width for n, size in sizes.items()}
+        parts: dict[str, keras.layers.Layer] = {
+            f"{n}_proj": Linear(width, sizes[m], dtype, config.model_type == "qwen2")
+            for n, m in zip("qkv", "qkk")
+        }
+        parts["o_proj"] = linear(sizes["q"], width)
+        if config.model_type == "qwen3":
+            parts |= {f"{n}_norm": RMSNorm(self.width, eps, dtype) for n in "qk"}
+        self.self_attn = parts  # whole: Keras tracks nothing that is added later
+        self.input_layernorm = RMSNorm(width, eps, dtype)
+        self.post_attention_layernorm = RMSNorm(width, eps, dtype)
+        mlp = {f"{n}_proj": linear(width, inner) for n in ("gate", "up")}
+        self.mlp = mlp | {"down_proj": linear(inner, width)}
+
+    def call(self, x, attend, turn):
+        """x (M, D); `attend` maps (M, (H + 2 J) K) to (M, H K); `turn`: cos, sin."""
+        heads = self._heads(self.input_layernorm(x), turn)
+        x = x + self.self_attn["o_proj"](attend(heads))
+        here, y = self.mlp, self.post_attention_layernorm(x)
+        gate = here["gate_proj"](y)
+        return x + here["down_proj"](gate * tf.sigmoid(gate) * here["up_proj"](y))
+
+    def _heads(self, x, turn):
+        """Queries, keys and values (M, (H + 2 J) K); the first two turned."""
+        here, parts = self.self_attn, {}
+        for n in "qkv":
+            flat = here[f"{n}_proj"](x)
+            heads = flat.shape[1] // self.width
+            parts[n] = tf.reshape(flat, (-1, heads, self.width))
+        for n in "qk":
+            if f"{n}_norm" in here:
+                parts[n] = here[f"{n}_norm"](parts[n])
+            parts[n] = rotate(parts[n], *turn)
+        heads = tf.concat(list(parts.values()), axis=1)
+        return tf.reshape(heads, (-1, heads.shape[1] * self.width))
