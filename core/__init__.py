@@ -8,20 +8,22 @@ quiet                       the environment of a chapter; import it first
 checks                      checks of arguments, and what records share
 types                       records: sampled texts, pairs of texts
 sampling                    what both samplers check and draw
+weights                     first weights, and the file they are kept in
+downloads                   directories of published models
 words                       texts cut into words, and joined
 text                        tokenizers
 tasks                       texts of the documents' environments
 rewards.texts               rewards on texts, as TRL takes them
 rewards.tokens              rewards on token ids; potentials
 rewards                     both under one name
-envs                        environments: one text, or a batch at once
+batched                     a task for training: prompts and a reward
+envs                        the documents' environments, one text at a time
 returns                     returns, GAE, comparisons within a group
 advantages                  what a token is worth: a record for each kind
 algorithms                  an algorithm as four records; the papers' table
 settings                    settings of trainings, sizes of models
 mdp                         text generation as a tree, enumerated
 exact                       every quantity by enumeration: the oracle
-weights                     first weights, and the file they are kept in
 architectures               what config.json and the weights' names say
 hub                         directories in Hugging Face's layout
 policies                    what every policy offers

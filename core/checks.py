@@ -102,6 +102,15 @@ def token_id(size: int, **values: int | None) -> None:
     _numbers(f"a token id in [0, {size})", given, Integral, 0, size - 1)
 
 
+def ends(size: int, eos_id: Any) -> tuple[int, ...]:
+    """The ids that end a text, each below `size`: none for None, one, or several."""
+    several = np.ndim(eos_id) == 1
+    found = [] if eos_id is None else eos_id if several else [eos_id]
+    for one in found:
+        _numbers(f"a token id in [0, {size})", {"eos_id": one}, Integral, 0, size - 1)
+    return tuple(dict.fromkeys(int(plain(one)) for one in found))
+
+
 def groups(group_size: int, rows: int, what: str = "rows") -> None:
     """The rows split into groups of `group_size`, an integer of at least 2."""
     wanted = f"at least 2 and a divisor of {rows} {what}"

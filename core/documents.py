@@ -18,8 +18,9 @@ import numpy as np
 from core import checks
 from core.advantages import BatchMean, Learned
 from core.algorithms import Algorithm
+from core.batched import BatchedEnvironment
 from core.buffer import ExperienceBuffer
-from core.envs import BatchedEnvironment, TextGenerationEnv
+from core.envs import TextGenerationEnv
 from core.pretraining import answers, next_tokens, padded_rows
 from core.rewards import token_edit_regret, token_position_match
 from core.settings import PolicyGradientConfig, SupervisedConfig

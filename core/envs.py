@@ -1,4 +1,4 @@
-"""The documents' environments, one text at a time and in batches.
+"""The documents' environments, one text at a time.
 
 `TextEnvironment` (document 000), `LMEnvironment` (001) and `TextGenerationEnv` (003)
 are Gymnasium environments: an action is a token, and `step` returns its reward.
@@ -9,7 +9,6 @@ N texts in the task, B batch, P prompt length, T completion length.
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from itertools import takewhile
 
 import gymnasium
 import numpy as np
@@ -17,124 +16,8 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete, MultiDiscrete
 
 from core import checks, rewards, tasks
-from core.sampling import check_prompt_mask
+from core.batched import BatchedEnvironment
 from core.text import CharTokenizer, Tokenizer, WordTokenizer
-
-
-class BatchedEnvironment:
-    """Prompts, targets and a token reward: what training needs of a task.
-
-    Args, kept as attributes:
-        prompts: (N, P) int64 token ids, P at least 1.
-        targets: (N, T) int64 token ids, pad_id after the end of a text; or other ids
-            that the reward needs, for example the prompts.
-        token_reward: f(completions, mask, targets) -> float, each (B, T), as those of
-            `core.rewards`; the targets are then -1 where target_mask is 0.
-        vocab_size: V; all ids are in [0, V).
-        eos_id: ends a text; None: all completions have T tokens and are terminated.
-        pad_id: what stands after the end; any id, also that of EOS or of a letter.
-        tokenizer: decodes `texts`; without one a text is its token ids.
-        prompt_mask: (N, P), 0 on padding at the left; None: no padding.
-        max_length: T, the limit of a completion's length; None: the targets'.
-        limit_ends: a text at the limit counts as terminated, not as cut off.  Set it
-            where no reward can follow, which a critic or Q network would else expect.
-        prompt_vocab_size: where a prompt is no text but, say, a recording's number:
-            the limit of these, in prompts and in targets; None: vocab_size.
-        target_mask: (N, T), 1 on tokens.  None: prompt_mask where the targets are the
-            prompts, else what `core.rewards.unpadded` finds, in texts alone.
-    Raises: ValueError for empty or unequal arrays, other ids, masks that do not fit.
-    """
-
-    def __init__(
-        self,
-        prompts,
-        targets,
-        token_reward: Callable,
-        vocab_size: int,
-        eos_id: int | None = None,
-        pad_id: int = 0,
-        tokenizer: Tokenizer | None = None,
-        prompt_mask=None,
-        max_length: int | None = None,
-        limit_ends: bool = False,
-        prompt_vocab_size: int | None = None,
-        target_mask=None,
-    ) -> None:
-        checks.finite(vocab_size=vocab_size, pad_id=pad_id)  # not None
-        checks.integer(1, prompt_vocab_size=prompt_vocab_size, max_length=max_length)
-        read = prompt_vocab_size or vocab_size
-        self.prompts = checks.ids("prompts", prompts, read)
-        self.targets = checks.ids("targets", targets, max(vocab_size, read))
-        count, found = len(self.prompts), len(self.targets)
-        checks.require(count == found, f"targets: expected {count} rows, got {found}")
-        checks.token_id(vocab_size, eos_id=eos_id, pad_id=pad_id)
-        if prompt_mask is not None:
-            prompt_mask = check_prompt_mask(prompt_mask, self.prompts.shape)
-            if target_mask is None and np.array_equal(prompts, targets):
-                target_mask = prompt_mask
-        if target_mask is None:
-            with checks.about("target_mask: expected one for such targets", ValueError):
-                target_mask = rewards.unpadded(self.targets, eos_id, pad_id) >= 0
-        self.target_mask = checks.flags("target_mask", target_mask, self.targets.shape)
-        self.token_reward, self.tokenizer = token_reward, tokenizer
-        self.vocab_size, self.eos_id, self.pad_id = vocab_size, eos_id, pad_id
-        self.prompt_mask, self.limit_ends = prompt_mask, limit_ends
-        self.max_length = max_length or self.targets.shape[1]
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def sample(self, batch_size: int, rng: np.random.Generator):
-        """(B,) int64: rows, drawn uniformly."""
-        checks.whole(1, batch_size=batch_size)
-        return rng.integers(len(self), size=batch_size)
-
-    def wanted(self, rows):
-        """(B, T) int64: targets[rows] as token rewards read them, -1 for no token."""
-        [rows] = checks.ids("rows", [rows], len(self))
-        return np.where(self.target_mask[rows], self.targets[rows], -1)
-
-    def rewards(self, completions, mask, rows):
-        """(B, T) float: the token rewards of completions of prompts[rows].
-
-        Raises: ValueError for other shapes or rows, and rewards that are not finite.
-        """
-        completions, seen = checks.written(completions, mask)
-        checks.shape(seen.shape[:1], rows=rows)
-        paid = self.token_reward(completions, mask, self.wanted(rows))
-        paid = checks.finite_array("token_reward", paid, seen.shape)
-        return np.where(seen, paid, 0.0)
-
-    def terminated(self, completions, mask):
-        """(B,) bool: False where the limit cut a text off before its EOS."""
-        completions, seen = checks.written(completions, mask)
-        ends = ((completions == self.eos_id) & (seen > 0)).any(axis=1)
-        return ends | (self.eos_id is None or self.limit_ends)
-
-    def texts(self, completions, mask=None) -> list[str]:
-        """B texts up to the first EOS; without a tokenizer, token ids.
-
-        Without a mask (B, T) pads are left out, and different rows can have one text.
-        """
-        read, end, pad = self.tokenizer, self.eos_id, self.pad_id
-        if read is not None and read.eos_id == end:
-            end = None  # `decode` knows it, and that it may pad at the left
-        checks.integers(completions=completions)
-        rows = np.asarray(completions)
-        wanted = f"completions: expected (B, T), got {rows.shape}"
-        checks.require(rows.ndim == 2, wanted)
-        if mask is not None:
-            mask, pad = checks.flags("mask", mask, rows.shape), None
-            rows = [row[seen] for row, seen in zip(rows, mask)]
-        kept = [list(takewhile(lambda i: i != end, row.tolist())) for row in rows]
-        if read is not None:
-            return [read.decode(row) for row in kept]
-        return [" ".join(str(i) for i in row if i != pad) for row in kept]
-
-    def targets_text(self, rows) -> list[str]:
-        """The target texts of `rows`, in the form of `texts`."""
-        [rows] = checks.ids("rows", [rows], len(self))
-        return self.texts(self.targets[rows], self.target_mask[rows])
 
 
 class TokenEnvironment(gymnasium.Env):

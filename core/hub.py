@@ -25,38 +25,11 @@ from core.architectures import (
     sizes,
     untie,
 )
+from core.downloads import FILES as FILES
+from core.downloads import folder
 from core.settings import BERTConfig
 from core.text import FileTokenizer
 from core.weights import aside, check_names, recover
-
-# What is downloaded: no code, no pickle, no second copy of the weights.
-FILES = ["config.json", "generation_config.json", "model*.safetensors"]
-FILES += ["model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"]
-FILES += ["special_tokens_map.json", "added_tokens.json"]
-FILES += ["vocab.json", "merges.txt", "vocab.txt"]
-
-
-def folder(name: str | Path) -> Path:
-    """The directory of a model, downloaded where `name` is one on the hub.
-
-    Args:
-        name: a directory, or a name on huggingface.co such as "gpt2".
-    Raises: FileNotFoundError where there is neither; it says which files to put where.
-    """
-    checks.require(str(name), "name: expected a directory or a name, got ''")
-    recover(name)
-    if Path(name).is_dir():
-        return Path(name)
-    import huggingface_hub  # here: it reads its environment when imported
-
-    try:
-        return Path(huggingface_hub.snapshot_download(str(name), allow_patterns=FILES))
-    except Exception as error:  # the hub and its HTTP client: no narrower
-        reason = str(error).strip().split("\n")[0]
-        missing = f"there is no directory {str(name)!r}, and it could not be downloaded"
-        files = "config.json, model.safetensors and tokenizer.json of the model"
-        hint = f"{missing} ({reason}); put {files} into {Path(name).absolute()}"
-        raise FileNotFoundError(f"name: {hint}") from error
 
 
 def load(

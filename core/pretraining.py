@@ -1,7 +1,8 @@
 """Batches to train language models on texts: next and masked tokens, answers.
 
 A batch is (inputs, targets, mask), as `SupervisedTrainer.step` takes it; every text
-stands between BOS and EOS, which the tokenizer must have.  B rows, L tokens a row.
+stands between BOS and EOS, or as BERT's between CLS and SEP, which the tokenizer must
+have.  B rows, L tokens a row.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from core import checks
-from core.envs import BatchedEnvironment
+from core.batched import BatchedEnvironment
 from core.text import SPECIAL_NAMES, Tokenizer
 
 
@@ -26,11 +27,7 @@ def padded_rows(tokenizer: Tokenizer, texts: list[str]):
     """
     rows = [tokenizer.enclosed(text) for text in checks.texts("texts", texts)]
     checks.require(rows, "texts: expected at least one")
-    ids = np.full((len(rows), max(map(len, rows))), tokenizer.pad_id)
-    mask = np.zeros(ids.shape)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)], mask[i, : len(row)] = row, 1
-    return ids, mask
+    return tokenizer.padded(rows)
 
 
 def next_tokens(ids, mask=None) -> tuple:
@@ -60,6 +57,7 @@ def answers(
     Yields: (inputs, targets, mask) with inputs (ids, attention mask) of (B, P + T - 1);
         the mask is 1 where a token of the target is predicted.
     """
+    checks.require(env.targets is not None, "env: expected one with targets")
     while True:
         rows = env.sample(batch_size, rng)
         ids = np.hstack([env.prompts[rows], env.targets[rows]])

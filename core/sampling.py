@@ -12,6 +12,8 @@ import numpy as np
 from core import checks
 from core.types import Rollout
 
+NOISES = ("host", "device")
+
 
 def rollout(
     sample: Callable,
@@ -22,38 +24,53 @@ def rollout(
     temperature: float = 1.0,
     group_size: int = 1,
     epsilon: float | None = None,
+    noise: str = "host",
 ) -> Rollout:
     """Answer prompts of an environment and collect the rewards.
 
     Args:
         sample: that of `core.pt.rollout` or `core.tf.rollout`, whose `rollout` has it.
         policy: a policy of the same framework's `models`.
-        env: `core.envs.BatchedEnvironment`.
+        env: `core.batched.BatchedEnvironment`.
         rows: (N,) int, which prompts; `env.sample` draws them.
         rng: NumPy generator of the noise; None is greedy.
         temperature: > 0.
         group_size: G ≥ 1, completions of each prompt, one after the other.
         epsilon: in [0, 1], the share of tokens that are drawn uniformly; the others are
             the best ones, `logprobs` the policy's.  None: draws from the policy.
-    Returns: Rollout of N · G rows.
-    Raises: ValueError for an unknown row, an epsilon without rng, and as `sample`.
+        noise: "host": (B, T, V) from NumPy, so that both frameworks sample the same
+            tokens; "device": `sample` has a seed from rng, and draws a number a token.
+    Returns: Rollout of N · G rows; each ends as `env.stopped` says.
+    Raises: ValueError for an unknown row, an epsilon without rng or with noise on the
+        device, and as `sample`.
     """
     checks.whole(1, group_size=group_size)
-    rows, noise = checks.ids("rows", [rows], len(env))[0], None
-    if rng is not None or epsilon is not None:
-        shape = len(rows) * group_size, env.max_length
-        drawn = *shape, env.vocab_size
-        noise = gumbel_noise(rng, drawn, epsilon)  # type: ignore[arg-type]
+    checks.one_of(NOISES, noise=noise)
+    rows = checks.ids("rows", [rows], len(env))[0]
+    shape = len(rows) * group_size, env.max_length, env.vocab_size
+    drawn = _noise(rng, shape, epsilon, noise == "device")
     mask, repeated = env.prompt_mask, rows.repeat(group_size)
-    task = env.prompts[rows], env.max_length, noise, env.eos_id, env.pad_id
-    shown = None if mask is None else mask[rows]
-    drawn = sample(policy, *task, temperature, group_size=group_size, prompt_mask=shown)
-    completions, logprobs, kept = drawn
+    task = env.prompts[rows], env.max_length, None, env.ends, env.pad_id
+    drawn |= {"prompt_mask": None if mask is None else mask[rows]}
+    found = sample(policy, *task, temperature, group_size=group_size, **drawn)
+    completions, logprobs, kept = env.stopped(*found) if env.stop else found
     paid = env.rewards(completions, kept, repeated)
     ended = env.terminated(completions, kept)
     shown = None if mask is None else mask[repeated]
     texts = env.prompts[repeated], completions, kept, logprobs
     return Rollout(*texts, paid, ended, repeated, shown)
+
+
+def _noise(rng: Any, shape: tuple, epsilon: float | None, device: bool) -> dict:
+    """The argument of `sample` that draws: noise, a seed, or none: the best tokens."""
+    if rng is None and epsilon is None:
+        return {}
+    if not device:
+        return {"noise": gumbel_noise(rng, shape, epsilon)}
+    wanted = f'noise: expected "host" with epsilon {epsilon}, got "device"'
+    checks.require(epsilon is None, wanted)
+    _check_generator(rng)
+    return {"seed": int(rng.integers(2**32))}
 
 
 def checked_prompts(policy: Any, prompts, prompt_mask) -> tuple:
@@ -132,7 +149,7 @@ def check_prompt_mask(mask, shape: tuple):
     return mask
 
 
-def finished(completions, logprobs, eos_id: int | None, pad_id: int) -> tuple:
+def finished(completions, logprobs, eos_id: Any, pad_id: int) -> tuple:
     """Sampled rows, cut off after the first EOS of each.
 
     Args:
@@ -142,10 +159,8 @@ def finished(completions, logprobs, eos_id: int | None, pad_id: int) -> tuple:
     Returns: completions, logprobs and mask, (B, T) each.
     Raises: ValueError where a token has no finite log-probability: a logit is NaN.
     """
-    ended = np.zeros(completions.shape, dtype=bool)
-    if eos_id is not None:
-        ended = np.cumsum(completions == eos_id, axis=1) > 0
-        ended = np.pad(ended, ((0, 0), (1, 0)))[:, :-1]  # after it
+    ends = np.isin(completions, checks.ends(2**63, eos_id))
+    ended = np.cumsum(ends, axis=1) > ends  # after it
     logprobs = np.where(ended, 0, logprobs).astype(logprobs.dtype)
     wanted = "policy: expected finite logits (-inf where it excludes a token)"
     checks.require(np.isfinite(logprobs).all(), f"{wanted}, got others")
@@ -160,11 +175,15 @@ def gumbel_noise(rng: np.random.Generator, shape: tuple, epsilon: float | None =
     of the tokens gets so much of it that they are uniform draws, and the others none,
     so that they are the best ones (ε-greedy).
     """
-    known = isinstance(rng, np.random.Generator)
-    checks.require(known, f"rng: expected a NumPy generator, got {rng!r:.60}")
+    _check_generator(rng)
     noise = rng.gumbel(size=shape)
     if epsilon is None:
         return noise
     checks.unit_interval(epsilon=epsilon)
     explore = rng.random((*shape[:-1], 1)) < epsilon
     return np.where(explore, 1e6 * noise, 0.0)
+
+
+def _check_generator(rng: Any) -> None:
+    known = isinstance(rng, np.random.Generator)
+    checks.require(known, f"rng: expected a NumPy generator, got {rng!r:.60}")

@@ -10,6 +10,7 @@ import numpy as np
 from core import checks
 from core.advantages import BatchMean, unwrapped
 from core.algorithms import Algorithm, Ratio
+from core.sampling import NOISES
 
 BERT_HEADS = ("masked", "sequence", "token")
 DECAYS = ("none", "cosine")
@@ -71,6 +72,7 @@ class PolicyGradientConfig(Training):
     entropy_coef: float = 0.0  # alpha, weight of the entropy bonus (nats)
     entropy_final: float | None = None  # alpha at the last step (linear)
     temperature: float = 1.0  # of the sampled distribution, > 0
+    noise: str = "host"  # where tokens are drawn, NOISES: NumPy or the model's device
     resample: int = 0  # draws that replace groups of equal returns
     buffer_batches: int = 0  # past batches kept in the experience buffer
     reuse: int = 0  # extra updates per step, on batches from the buffer
@@ -80,6 +82,7 @@ class PolicyGradientConfig(Training):
         super()._check()
         checks.unit_interval(gamma=self.gamma)
         checks.positive(temperature=self.temperature)
+        checks.one_of(NOISES, noise=self.noise)
         checks.at_least(1, **_of(self, "batch_size", "per_prompt"))
         checks.at_least(1, **_of(self, "epochs", "minibatches"))
         checks.at_least(0, **_of(self, "entropy_coef", "entropy_final", "resample"))

@@ -18,7 +18,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from core import checks
+from core import checks, downloads
 from core.words import join_words, split_words
 
 SPECIALS = ("<pad>", "<bos>", "<eos>")
@@ -41,6 +41,7 @@ class Tokenizer:
     mask_id: int | None = None
     cls_id: int | None = None
     sep_id: int | None = None
+    more_ends: tuple[int, ...] = ()  # EOS ids beside eos_id
     split: Callable[[str], list[str]]  # into the pieces that are looked up
 
     def __init__(self, tokens: Iterable[str]) -> None:
@@ -53,6 +54,11 @@ class Tokenizer:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """All ids that end a text, `eos_id` first."""
+        return () if self.eos_id is None else (self.eos_id, *self.more_ends)
 
     def join(self, tokens: list[str]) -> str:
         """The text of a list of ordinary tokens."""
@@ -68,10 +74,14 @@ class Tokenizer:
             raise ValueError(f"text: {error} is not in {known}") from None
 
     def enclosed(self, text: str) -> list[int]:
-        """Token ids of `text` between BOS and EOS; ValueError without these."""
-        if self.bos_id is None or self.eos_id is None:
-            raise ValueError("tokenizer: expected one with BOS and EOS")
-        return [self.bos_id, *self.encode(text), self.eos_id]
+        """Token ids of `text` between BOS and EOS, or as BERT's between CLS and SEP.
+
+        Raises: ValueError without these.
+        """
+        for first, last in ((self.bos_id, self.eos_id), (self.cls_id, self.sep_id)):
+            if first is not None and last is not None:
+                return [first, *self.encode(text), last]
+        raise ValueError("tokenizer: expected one with BOS and EOS, or CLS and SEP")
 
     def ordinary(self, ids) -> list[int]:
         """`ids` up to the first EOS, without special tokens.
@@ -83,9 +93,9 @@ class Tokenizer:
         special = (self.pad_id, self.bos_id, self.mask_id, self.cls_id, self.sep_id)
         with checks.about("ids: expected a row of integers", TypeError):
             ids = [index(i) for i in ids]
-        if self.eos_id in special:
-            ids = dropwhile(lambda token: token == self.eos_id, ids)
-        ids = list(takewhile(lambda token: token != self.eos_id, ids))
+        ends = set(self.eos_ids)
+        ids = dropwhile(ends.intersection(special).__contains__, ids)
+        ids = list(takewhile(lambda token: token not in ends, ids))
         checks.at_least(0, ids=min(ids, default=0))
         return [i for i in ids if i not in special and i < len(self)]
 
@@ -115,25 +125,47 @@ class Tokenizer:
             row[start : start + len(ids)] = ids
         return batch
 
-    def encode_prompts(self, texts: list[str]):
+    def padded(self, rows, side: str = "right"):
+        """Rows of token ids, none empty, padded on `side` to the longest.
+
+        Returns: ids (N, L) int64; mask (N, L) float64, 1 on the tokens of the rows and
+            0 on the padding (pad may be EOS, so that the ids alone do not tell).
+        Raises: ValueError for no row, an empty one, or another side.
+        """
+        checks.one_of(("left", "right"), side=side)
+        with checks.about("rows: expected rows of integers", TypeError):
+            rows = [[index(i) for i in row] for row in rows]
+        checks.require(rows and all(rows), "rows: expected at least one, none empty")
+        checks.at_least(0, rows=min(map(min, rows)))
+        lengths = np.array([[len(row)] for row in rows])
+        places = np.arange(lengths.max())
+        mask = places < lengths
+        mask = mask[:, ::-1] if side == "left" else mask
+        ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
+        ids[mask] = np.concatenate(rows)
+        return ids, mask.astype(np.float64)
+
+    def encode_prompts(self, texts: list):
         """Prompts of different lengths, none empty, padded on the left to the longest.
 
         The last token of each stands in the last column; the completion follows it.
 
-        Returns: ids (N, P) int64; mask (N, P) float64, 1 on the tokens of the texts and
-            0 on the padding (pad may be EOS, so that the ids alone do not tell).
+        Args:
+            texts: N texts, or N lists of token ids.
+        Returns: ids (N, P) and mask (N, P) as from `padded`.
 
         >>> ids, mask = CharTokenizer(["abc"]).encode_prompts(["abc", "b"])
         >>> ids.tolist(), mask.tolist()
         ([[3, 4, 5], [0, 0, 4]], [[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
         """
+        if isinstance(texts, list) and texts and isinstance(texts[0], list):
+            with checks.about("texts: expected a list of texts, or of ids", ValueError):
+                return self.padded(texts, "left")
         texts = _checked_texts(texts)
-        lengths = np.array([len(self.encode(text)) for text in texts])
-        empty = [text for text, length in zip(texts, lengths) if not length]
+        rows = [self.encode(text) for text in texts]
+        empty = [text for text, row in zip(texts, rows) if not row]
         checks.require(not empty, f"texts: expected a token in each, got {empty}")
-        longest = lengths.max()
-        mask = np.arange(longest) >= longest - lengths[:, None]
-        return self.encode_batch(texts, longest, side="left"), mask.astype(np.float64)
+        return self.padded(rows, "left")
 
 
 class CharTokenizer(Tokenizer):
@@ -195,10 +227,17 @@ class FileTokenizer(Tokenizer):
     """What the two tokenizers built on the `tokenizers` library share."""
 
     backend: tokenizers.Tokenizer
+    template: str | None = None  # of conversations, a program in Jinja
 
-    def encode(self, text: str) -> list[int]:
-        """As in `Tokenizer`; ValueError where no token stands for a piece."""
+    def encode(self, text: str, special: bool = False) -> list[int]:
+        """As in `Tokenizer`; ValueError where no token stands for a piece.
+
+        special: the name of a special token, in the text, is that token, as in the
+            texts of `PretrainedTokenizer.chat`; else it is spelled as any other text.
+        """
         checks.text(text=text)
+        checks.one_of((True, False), special=special)
+        self.backend.encode_special_tokens = not special
         with checks.about(f"text: {text!r}"):  # `tokenizers` raises any kind
             return self.backend.encode(text, add_special_tokens=False).ids
 
@@ -221,6 +260,11 @@ class FileTokenizer(Tokenizer):
         config = {"tokenizer_class": "PreTrainedTokenizerFast"} | {
             f"{name}_token": self.tokens[i] for name, i in ids.items() if i is not None
         }
+        if self.template is not None:
+            config["chat_template"] = self.template
+        several = folder / "generation_config.json"
+        if self.more_ends and not several.exists():
+            several.write_text(json.dumps({"eos_token_id": self.eos_ids}), "utf-8")
         text = json.dumps(config, indent=2)
         (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
 
@@ -264,16 +308,19 @@ class PretrainedTokenizer(FileTokenizer):
 
     `AutoTokenizer` reads tokenizer.json, else vocab.json and merges.txt (GPT-2), else
     vocab.txt (BERT), from the folder alone; no code in it is run.  For a special token
-    that these do not name, config.json or generation_config.json may give the id, the
-    first of several.  Without a pad, as in GPT-2, pad_id is eos_id; other ids are None.
+    that these do not name, config.json or generation_config.json may give the id; the
+    ids of EOS in any of them are `eos_ids`.  Without a pad, as in GPT-2, pad_id is
+    eos_id; other ids are None.
 
+    name: a directory, or a name on huggingface.co, as for `downloads.folder`.
     Raises: FileNotFoundError for a missing folder or file; ValueError for files without
         tokenizer, without pad and EOS, or with the id of a token that the model lacks.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        theirs, told = _from_folder(Path(folder))
-        self.backend = theirs.backend_tokenizer
+    def __init__(self, name: str | Path) -> None:
+        folder = downloads.folder(name)
+        self.theirs, told = downloads.tokenizer(folder)
+        self.backend = self.theirs.backend_tokenizer
         # Some files ask for a fixed length; a special token's name, in a text, is text.
         self.backend.no_truncation()
         self.backend.no_padding()
@@ -286,52 +333,46 @@ class PretrainedTokenizer(FileTokenizer):
         special = {}
         for name in SPECIAL_NAMES:
             key = f"{name}_token_id"
-            number = getattr(theirs, key)
+            number = getattr(self.theirs, key)
             number = told.get(key) if number is None else number
             special[f"{name}_id"] = _token_id(number, key, size)
+        ends = [i for i in told["ends"] if i in range(size)]
+        special["more_ends"] = tuple(
+            dict.fromkeys(ends) - {special["eos_id"]: 0}.keys()
+        )
         if special["pad_id"] is None:
             special["pad_id"] = special["eos_id"]
         wanted = f"a pad_token or an eos_token in {folder}/tokenizer_config.json"
         checks.require(special["pad_id"] is not None, f"folder: expected {wanted}")
+        template = self.theirs.chat_template  # one, or several by name
+        several = isinstance(template, dict)
+        self.template = template.get("default") if several else template
         vars(self).update(special)
 
+    def chat(self, messages: list[dict], **variables: Any) -> str:
+        """A conversation as the model's own template writes it, up to its answer.
 
-def _from_folder(folder: Path) -> tuple[Any, dict]:
-    """transformers' tokenizer, and what the small files of a folder say."""
-    has = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    gpt2 = {"vocab.json", "merges.txt"} <= has
-    if not (gpt2 or has & {"tokenizer.json", "vocab.txt"}):
-        files = "tokenizer.json, or vocab.json and merges.txt, or vocab.txt"
-        wanted = f"folder: expected a directory with {files}, got {folder}"
-        raise FileNotFoundError(wanted)
-    told, more = _told(folder), {}
-    if not (told.keys() | has) & {"tokenizer_class", "model_type", "tokenizer.json"}:
-        more["tokenizer_type"] = "gpt2" if gpt2 else "bert"
-    with checks.about(f"folder: no tokenizer in the files of {folder}"):
-        import transformers  # here: it takes two seconds
-
-        reader = transformers.AutoTokenizer
-        if told.get("tokenizer_class") == "PreTrainedTokenizerFast":
-            # Beside a Qwen2, AutoTokenizer would take Qwen2's rules and add its tokens.
-            reader = transformers.PreTrainedTokenizerFast
-        theirs = reader.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False, **more
-        )
-        words = theirs.backend_tokenizer.get_vocab(with_added_tokens=False)
-        checks.require(words, f"{type(theirs).__name__} found no vocabulary")
-    return theirs, told
-
-
-def _told(folder: Path) -> dict:
-    """The entries of a folder's small files; a later one wins."""
-    told = {}
-    for name in ("generation_config", "tokenizer_config", "config"):
-        path, what = folder / f"{name}.json", "is not JSON, or no object"
-        with checks.about(f"folder: {path} {what}", ValueError, AttributeError):
-            text = path.read_text("utf-8") if path.exists() else "{}"
-            entries = json.loads(text).items()
-        told |= {key: value for key, value in entries if value is not None}
-    return told
+        Args:
+            messages: {"role": ..., "content": ...} each, the last one the user's.
+            variables: of the template, as `enable_thinking` of Qwen3.
+        Returns: text with special tokens, for `encode(text, special=True)`; those in
+            the contents are tokens as well.
+        Raises: ValueError without a template, for messages that it refuses, and for a
+            variable that it does not have.
+        """
+        wanted = "messages: this model has no chat template, as a base model; give it"
+        found = "prompts as plain text, or set `template` to that of its instruct model"
+        checks.require(self.template is not None, f"{wanted} {found}")
+        unknown = [name for name in variables if name not in str(self.template)]
+        checks.require(not unknown, f"{unknown}: the template has no such variable")
+        with checks.about("messages: the template refuses them"):
+            return self.theirs.apply_chat_template(
+                messages,
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=True,
+                **variables,
+            )
 
 
 def _token_id(number: Any, name: str, size: int) -> int | None:

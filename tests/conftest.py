@@ -26,3 +26,21 @@ def unavailable():
         pytest.skip(message)
 
     return stop
+
+
+@pytest.fixture(scope="session")
+def models_of_the_hub(tmp_path_factory):
+    """Names of published models, and a tiny directory like each."""
+    from tests import hub_names  # here: it imports transformers
+
+    return hub_names.directories(tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture
+def hub(models_of_the_hub, monkeypatch):
+    """The names of published models lead to tiny directories: {name: Path}."""
+    from tests import hub_names
+
+    found = hub_names.download(models_of_the_hub)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", found)
+    return models_of_the_hub

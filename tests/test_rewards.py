@@ -580,7 +580,7 @@ def test_what_goes_on_behind_its_end_is_no_text():
 
 def test_ids_of_ends_and_pads_begin_with_0():
     assert rewards.unpadded([[3, 0, 1, 1]], 0, 1).tolist() == [[3, 0, -1, -1]]
-    with pytest.raises(ValueError, match="^eos_id: expected at least 0, got -1"):
+    with pytest.raises(ValueError, match="^eos_id: expected a token id in .*, got -1"):
         rewards.unpadded([[3, 4]], eos_id=-1)
     with pytest.raises(ValueError, match="^pad_id: expected at least 0, got -1"):
         rewards.unpadded([[3, 4]], pad_id=-1)

@@ -3,7 +3,7 @@
 N prompts, B completions, P prompt, T completion length, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ def sample(
     prompts,
     max_length: int,
     noise=None,
-    eos_id: int | None = None,
+    eos_id: int | Sequence[int] | None = None,
     pad_id: int = 0,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -43,7 +43,7 @@ def sample(
         prompts: (N, P) int, P ≥ 1, token ids in [0, V).
         max_length: T ≥ 1.
         noise: (B, T, V) float, standard Gumbel, B = N · group_size.
-        eos_id: the token that ends a completion; None: all have length T.
+        eos_id: the token that ends a completion, or several; None: all have length T.
         pad_id: fills a row after its EOS; below V, as eos_id.
         temperature: > 0, of the distribution that is sampled.
         top_k, top_p: what of it is kept, as in `logprobs.sampling_logits`.
@@ -58,8 +58,9 @@ def sample(
     """
     prompts, mask = checked_prompts(policy, prompts, prompt_mask)
     checks.whole(1, max_length=max_length, group_size=group_size)
-    checks.token_id(policy.vocab_size, eos_id=eos_id, pad_id=pad_id)
+    ends = checks.ends(policy.vocab_size, eos_id)
     checks.finite(pad_id=pad_id)  # not None
+    checks.token_id(policy.vocab_size, pad_id=pad_id)
     check_distribution(temperature, top_k, top_p)
     shape = len(prompts) * group_size, max_length
     noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed)
@@ -80,28 +81,28 @@ def sample(
 
     prompts = tensor(prompts, dtype=torch.int64)
     begun = policy.start(prompts, max_length, mask, group_size)
-    texts, logprobs = _complete(policy, begun, draw, shape, eos_id)
+    texts, logprobs = _complete(policy, begun, draw, shape, ends)
     texts, logprobs = texts.cpu().numpy(), logprobs.cpu().numpy()
-    return sampling.finished(texts, logprobs, eos_id, pad_id)
+    return sampling.finished(texts, logprobs, ends, pad_id)
 
 
 rollout = partial(sampling.rollout, sample)
 rollout.__doc__ = sampling.rollout.__doc__
 
 
-def _complete(policy, begun: tuple, draw: Callable, shape: tuple, eos_id) -> tuple:
+def _complete(policy, begun: tuple, draw: Callable, shape: tuple, ends) -> tuple:
     """Tokens and their log-probabilities, (B, T); 0 in rows that have left."""
     logits, state = begun
     rows = torch.arange(shape[0], device=logits.device)  # those in the batch
     completions, logprobs = rows.new_zeros(shape), logits.new_zeros(shape)
-    done = torch.zeros_like(rows, dtype=torch.bool)
+    done, over = torch.zeros_like(rows, dtype=torch.bool), rows.new_tensor(ends)
     for t in range(shape[1]):
         tokens, scores = draw(logits, rows, t)
         completions[rows, t], logprobs[rows, t] = tokens, scores
         if t == shape[1] - 1:
             break
-        if eos_id is not None:
-            done = done | (tokens == eos_id)
+        if ends:
+            done = done | torch.isin(tokens, over)
             going = (~done).nonzero()[:, 0]
             if not len(going):
                 break

@@ -5,11 +5,11 @@ score, `potential_shaping` and `potential_difference` make one of potentials.
 
 B batch, T completion length, L target length.  `mask` (B, T) is 1 up to and including
 the first EOS.  Targets (B, L) are token ids and, behind a text's end, -1, an id that no
-vocabulary has: 0 is a letter for GPT-2.  `core.envs.BatchedEnvironment` gives them so;
-`unpadded` makes them of padded texts.  Where texts end with EOS, the target does too.
+vocabulary has: 0 is a letter for GPT-2.  `BatchedEnvironment` gives them so; `unpadded`
+makes them of padded texts.  Where texts end with EOS, the target does too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -27,19 +27,20 @@ __all__ += ["token_position_match", "token_weighted_sum", "unpadded"]
 # --- Of token ids and targets ------------------------------------------------
 
 
-def unpadded(texts, eos_id: int | None = None, pad_id: int = 0):
+def unpadded(texts, eos_id: int | Sequence[int] | None = None, pad_id: int = 0):
     """Padded texts (N, L) as targets: -1 where they have no token.
 
-    A text ends with its first EOS; without one, before the pads at the end of its row.
+    A text ends with its first EOS, or the first of several; without one, before the
+    pads at the end of its row.
     Raises: ValueError where behind an EOS stands more than EOS and pads.
 
     >>> unpadded([[3, 2, 0, 0], [0, 4, 5, 0]], eos_id=2).tolist()
     [[3, 2, -1, -1], [0, 4, 5, -1]]
     """
     texts = checks.ids("texts", texts, 2**63)
-    checks.integer(0, eos_id=eos_id)
+    ends = np.isin(texts, checks.ends(2**63, eos_id))
     checks.whole(0, pad_id=pad_id)
-    ends, pads = texts == eos_id, texts == pad_id
+    pads = texts == pad_id
     behind = ends.cumsum(axis=1) > ends
     wanted = f"texts: expected {pad_id} behind the first {eos_id}, the pad and EOS ids"
     checks.require(not (behind & ~ends & ~pads).any(), wanted)
@@ -193,12 +194,13 @@ def token_overlong(completions, mask, targets, margin: int):
 def token_weighted_sum(functions: list[Callable], weights: list[float]) -> Callable:
     """As `weighted_sum`, of token rewards f(completions, mask, targets) -> (B, T).
 
+    Where the environment has columns, each reward gets them all.
     Raises: as `weighted_sum`, where a reward is not (B, T).
     """
     terms = checks.weighted(functions, weights)
 
-    def reward(completions, mask, targets):
-        return _summed(terms, np.shape(mask), completions, mask, targets)
+    def reward(completions, mask, targets, /, **columns):
+        return _summed(terms, np.shape(mask), completions, mask, targets, **columns)
 
     return reward
 
@@ -207,15 +209,16 @@ def token_from_text(function: Callable, tokenizer: Tokenizer) -> Callable:
     """A reward on texts as a token reward: its score on the last token.
 
     Args:
-        function: f(completions, *, target, **columns) -> list[float].
+        function: f(completions, **columns) -> list[float]; the texts of the targets, if
+            there are any, are the column `target`.
         tokenizer: decodes completions and targets.
-    Returns: f(completions, mask, targets) -> (B, T).
+    Returns: f(completions, mask, targets, **columns) -> (B, T).
     """
 
-    def reward(completions, mask, targets):
+    def reward(completions, mask, targets, /, **columns):
         made, wanted = _texts(completions, mask, targets, tokenizer)
         texts = [tokenizer.decode(row) for row in made]
-        return terminal(function(texts, target=wanted), mask)
+        return terminal(function(texts, **(wanted | columns)), mask)
 
     return reward
 
@@ -226,15 +229,17 @@ def potentials_from_text(function: Callable, tokenizer: Tokenizer) -> Callable:
     `potential_difference` of them pays each token what it added to the score.
 
     Args: as `token_from_text`; the text without a token has potential 0.
-    Returns: f(completions, mask, targets) -> (B, T + 1).  It scores B · T texts.
+    Returns: f(completions, mask, targets, **columns) -> (B, T + 1).  It scores B · T
+        texts.
     """
 
-    def potentials(completions, mask, targets):
-        made, goals = _texts(completions, mask, targets, tokenizer)
+    def potentials(completions, mask, targets, /, **columns):
+        made, wanted = _texts(completions, mask, targets, tokenizer)
         lengths = range(1, np.shape(mask)[1] + 1)
         texts = [tokenizer.decode(row[:n]) for row in made for n in lengths]
-        wanted = [text for text in goals for _ in lengths]
-        scores = function(texts, target=wanted)
+        each = (wanted | columns).items()
+        columns = {name: [x for x in column for _ in lengths] for name, column in each}
+        scores = function(texts, **columns)
         scores = checks.finite_array("function", scores, (len(texts),))
         return np.pad(scores.reshape(np.shape(mask)), ((0, 0), (1, 0)))
 
@@ -312,12 +317,14 @@ def _sequences(completions, mask, targets):
     return mask, [(made[:n].tolist(), aim[aim >= 0].tolist()) for made, aim, n in rows]
 
 
-def _texts(completions, mask, targets, tokenizer: Tokenizer) -> tuple[list, list]:
-    """The tokens of each completion as a list, and the targets' texts."""
+def _texts(completions, mask, targets, tokenizer: Tokenizer) -> tuple[list, dict]:
+    """The tokens of each completion as a list, and the targets' texts as a column."""
     ends = checks.mask("mask", mask).sum(axis=1).astype(int)
     made = [list(row[:n]) for row, n in zip(completions, ends, strict=True)]
+    if targets is None:
+        return made, {}
     rows = np.asarray(targets)
-    return made, [tokenizer.decode(row[row >= 0]) for row in rows]
+    return made, {"target": [tokenizer.decode(row[row >= 0]) for row in rows]}
 
 
 def _lengths(targets):

@@ -84,7 +84,7 @@ def learned_reward(model: Any, level: str) -> Callable:
         model: as for `token_scores`; it is frozen here.
         level: "sequence" pays all on the last token, "token" each token its own.
     Returns: f(completions (B, T), mask (B, T), targets (B, P)) -> (B, T)
-        NumPy float, as `core.envs.BatchedEnvironment` asks for.
+        NumPy float, as `core.batched.BatchedEnvironment` asks for.
     Raises: ValueError for another level; the reward for what `checked_texts` refuses.
     """
     checks.one_of(REWARD_LEVELS, level=level)

@@ -3,7 +3,7 @@
 N prompts, B completions, P prompt, T completion length, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ def sample(
     prompts,
     max_length: int,
     noise=None,
-    eos_id: int | None = None,
+    eos_id: int | Sequence[int] | None = None,
     pad_id: int = 0,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -44,7 +44,7 @@ def sample(
         prompts: (N, P) int, P ≥ 1, token ids in [0, V).
         max_length: T ≥ 1.
         noise: (B, T, V) float, standard Gumbel, B = N · group_size.
-        eos_id: the token that ends a completion; None: all have length T.
+        eos_id: the token that ends a completion, or several; None: all have length T.
         pad_id: fills a row after its EOS; below V, as eos_id.
         temperature: > 0, of the distribution that is sampled.
         top_k, top_p: what of it is kept, as in `logprobs.sampling_logits`.
@@ -59,21 +59,22 @@ def sample(
     """
     prompts, mask = checked_prompts(policy, prompts, prompt_mask)
     checks.whole(1, max_length=max_length, group_size=group_size)
-    checks.token_id(policy.vocab_size, eos_id=eos_id, pad_id=pad_id)
+    ends = checks.ends(policy.vocab_size, eos_id)
     checks.finite(pad_id=pad_id)  # not None
+    checks.token_id(policy.vocab_size, pad_id=pad_id)
     check_distribution(temperature, top_k, top_p)
-    numbers = max_length, group_size, eos_id, top_k, top_p  # NumPy's are tensors
-    max_length, group_size, eos_id, top_k, top_p = map(checks.plain, numbers)
+    numbers = max_length, group_size, top_k, top_p  # NumPy's are tensors
+    max_length, group_size, top_k, top_p = map(checks.plain, numbers)
     shape = len(prompts) * group_size, max_length
     noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed)
     noise = None if noise is None else tf.constant(noise, policy.dtype)
     mask = None if mask is None else tf.constant(mask)
     first = None if seed is None else tf.constant(np.int64(seed).astype(np.int32))
     heat = tf.constant(temperature, policy.dtype)
-    loop = partial(_loop, policy, (eos_id, heat, top_k, top_p, first))
+    loop = partial(_loop, policy, (ends, heat, top_k, top_p, first))
     begun = _start(policy, tf.constant(prompts), max_length, mask, group_size)
     texts, logprobs = _complete(policy, begun, loop, noise, shape)
-    return sampling.finished(texts, logprobs, eos_id, pad_id)
+    return sampling.finished(texts, logprobs, ends, pad_id)
 
 
 rollout = partial(sampling.rollout, sample)
@@ -115,7 +116,7 @@ def _start(policy: Any, *arguments):
 def _loop(policy: Any, settings: tuple, begun: tuple, t, length: int, done, noise):
     """The compiled loop of `sample`, until the batch should shrink."""
     logits, state = begun
-    eos_id, temperature, top_k, top_p, seed = settings
+    ends, temperature, top_k, top_p, seed = settings
     rows, dtype = logits.shape[0], logits.dtype
     halves = policy._compiled and rows >= 2 * _SMALLEST
     least = rows // 2 if halves else 0  # go on while more rows than this do
@@ -136,8 +137,8 @@ def _loop(policy: Any, settings: tuple, begun: tuple, t, length: int, done, nois
 
     def turn(t, logits, state, done, kept):
         tokens, kept = draw(t, logits, kept)
-        if eos_id is not None:
-            done = done | (tokens == eos_id)
+        for end in ends:
+            done = done | (tokens == end)
         logits, state = policy.step(tokens, state)
         return t + 1, logits, state, done, kept
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from core.batched import BatchedEnvironment
 from core.checks import require
-from core.envs import BatchedEnvironment
 from core.returns import state_values, td_targets
 from core.settings import DQNConfig
 from core.trainers import loop

@@ -3,6 +3,7 @@ them, resume.  No framework: models and optimizers are read and written by the f
 of `core.pt.checkpoints` or `core.tf.checkpoints`.
 """
 
+import json
 import math
 import os
 import sys
@@ -15,8 +16,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from core import checks, weights
+from core.batched import BatchedEnvironment
 from core.buffer import ExperienceBuffer
-from core.envs import BatchedEnvironment
 from core.types import Rollout
 
 
@@ -208,6 +209,11 @@ class SamplingTrainer(Trainer):
             array: Any = getattr(env, name)
             found = f"{np.shape(array)} {weights.digest({name: array})}"
             task[name] = None if array is None else found
+        task["stop"], columns = env.stop or None, env.columns
+        if columns is not None:  # of any type
+            kinds: Any = {"skipkeys": True, "default": lambda x: type(x).__name__}
+            columns = weights.digest({"columns": json.dumps(columns, **kinds)})
+        task["columns"] = columns
         task["token_reward"] = getattr(reward, "__name__", type(reward).__name__)
         return super()._identity() | {"task": task}
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from core.algorithms import Ratio
+from core.batched import BatchedEnvironment
 from core.checks import require
-from core.envs import BatchedEnvironment
 from core.returns import discounted_returns, informative_groups
 from core.settings import PolicyGradientConfig
 from core.trainers import loop
@@ -95,9 +95,10 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
 
     def draw(self) -> Rollout:
         """A Rollout: completions of prompts drawn at random."""
-        heat, size = self.config.temperature, self.config.group_size
-        rows = self.env.sample(self.config.batch_size // size, self.rng)
-        return self._rollout(self.policy, self.env, rows, self.rng, heat, size)
+        config, size = self.config, self.config.group_size
+        rows = self.env.sample(config.batch_size // size, self.rng)
+        drawn = self.rng, config.temperature, size
+        return self._rollout(self.policy, self.env, rows, *drawn, noise=config.noise)
 
     def informative(self, batch: Rollout):
         """Which rows belong to a group whose returns differ, (B,) bool."""
