@@ -1,7 +1,7 @@
 """Tiny directories in the place of published models, each with what makes its model
 unlike the book's own: GPT-2 pads with EOS; Qwen has more rows than tokens, several EOS
-and a chat template; Llama has no pad and, as a base model, no template; BERT has CLS and
-SEP, no BOS and no EOS.  The weights are drawn, so that their texts mean nothing.
+and a chat template; Llama has no pad and, as a base model, no template; BERT has CLS
+and SEP, no BOS and no EOS.  The weights are drawn: their texts mean nothing.
 """
 
 import json

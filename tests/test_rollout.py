@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from core import envs, exact, rewards, sampling
+from core.batched import BatchedEnvironment
 from core.settings import GPTConfig
+from core.text import CharTokenizer
 from tests.both import BOTH, TF, log_of_tensorflow, traces
 
 SIZES = {"embedding_dim": 4, "hidden_dim": 8}
@@ -202,6 +204,80 @@ def test_a_seed_draws_from_the_policy(fw, options):
     error = error / np.sqrt(n * probs * (1 - probs) + 1e-9)
     assert np.abs(error[possible]).max() < 4
     np.testing.assert_allclose(first[1][:, 0], expected[first[0][:, 0]], atol=1e-9)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_rollout_draws_on_the_device(fw, monkeypatch):
+    """Frequencies of all texts, cut by two ends and a stop, against the exact ones."""
+    monkeypatch.setattr(sampling, "gumbel_noise", None)  # no (B, T, V) of the host
+    policy, n = policy_of(fw, "GPT", vocab=6), 20_000
+    tokenizer = CharTokenizer(["abc"])  # a 3, b 4, c 5
+    env = BatchedEnvironment(
+        [[1]],
+        None,
+        lambda completions, mask, targets: 0 * mask,
+        6,
+        eos_id=[2, 5],
+        tokenizer=tokenizer,
+        max_length=3,
+        stop=["ab", "bb"],
+    )
+    rng = np.random.default_rng(8)
+    batch = fw.rollout.rollout(policy, env, [0], rng, 1.3, n, noise="device")
+    other = fw.rollout.rollout(policy, env, [0], rng, 1.3, n, noise="device")
+    assert (batch.completions != other.completions).any()
+    lengths = batch.mask.sum(axis=1).astype(int)
+    texts, counts = np.unique(
+        np.where(batch.mask > 0, batch.completions, -1), axis=0, return_counts=True
+    )
+    rows = np.repeat([[1]], len(texts), axis=0)
+    known = np.where(texts >= 0, texts, 0)
+    scored = policy.evaluate(
+        *[fw.tensor(x) for x in (rows, known, (texts >= 0) + 0.0)], temperature=1.3
+    )[0]
+    probs = np.exp(fw.numpy(scored).sum(axis=1))
+    assert probs.sum() > 0.99  # with the texts that were not drawn, 1
+    error = (counts - n * probs) / np.sqrt(n * probs * (1 - probs))
+    assert np.abs(error[n * probs > 5]).max() < 4
+    written = {tuple(row[row >= 0]) for row in texts}
+    stops = {(3, 4), (4, 4), (1, 3, 4), (5,), (2,), (0, 5)}
+    assert written >= {(3, 4), (5,), (2,)} and len(written) > 40
+    assert not [w for w in written if any(w[:k] in stops for k in range(1, len(w)))]
+    short = {tuple(row[:length]) for row, length in zip(batch.completions, lengths)}
+    assert {w for w in short if len(w) < 3} <= stops | {
+        (a, e) for a in range(6) for e in (2, 5)
+    }
+    assert (
+        batch.terminated
+        == [
+            bool(2 in w or 5 in w or "ab" in t or "bb" in t)
+            for w, t in zip(
+                map(tuple, batch.completions), env.texts(batch.completions, batch.mask)
+            )
+        ]
+    ).all()
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_several_ids_end_a_text(fw):
+    noise = np.random.default_rng(5).gumbel(size=(64, 6, 6))
+    given = policy_of(fw), np.ones((64, 1), int), 6, noise
+    whole = fw.rollout.sample(*given)
+    completions, logprobs, mask = fw.rollout.sample(*given, eos_id=(2, 4), pad_id=1)
+    for row, full, seen in zip(completions, whole[0], mask.sum(axis=1).astype(int)):
+        assert row[:seen].tolist() == full[:seen].tolist()
+        assert not {2, 4} & {*row[: seen - 1]} and (row[seen:] == 1).all()
+        assert seen == 6 or row[seen - 1] in (2, 4)
+    np.testing.assert_allclose(logprobs, whole[1] * mask, atol=1e-12)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_noise_of_the_device_has_no_share_of_uniform_draws(fw):
+    given = policy_of(fw), small_env(), [0], np.random.default_rng(0)
+    with pytest.raises(ValueError, match='^noise: expected "host" with epsilon 0.5'):
+        fw.rollout.rollout(*given, epsilon=0.5, noise="device")
+    with pytest.raises(ValueError, match="^noise: expected one of"):
+        fw.rollout.rollout(*given, noise="gpu")
 
 
 def last_logits(fw, policy, prefixes):

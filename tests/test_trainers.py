@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core import envs, exact, returns, rewards, weights
+from core import envs, exact, returns, rewards, sampling, weights
 from core.advantages import (
     BatchMean,
     Critic,
@@ -129,7 +129,22 @@ def test_gpt_takes_the_same_steps_in_both(settings, padded):
         np.testing.assert_allclose(ours, found[1][1][name], atol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_noise_of_the_device_needs_no_array_of_the_host(fw, monkeypatch):
+    monkeypatch.setattr(sampling, "gumbel_noise", None)
+    greedy = trainer_of(fw, noise="device", **SETTINGS["greedy"])
+    assert len(greedy.train(progress=False)) == 6
+    host = trainer_of(fw, **SETTINGS["greedy"])
+    with pytest.raises(TypeError):
+        host.train(progress=False)
+
+
+ON_DEVICE = {"device": {"noise": "device"}}
+
+
+@pytest.mark.parametrize(
+    "settings", (SETTINGS | ON_DEVICE).values(), ids=SETTINGS | ON_DEVICE
+)
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_resumes_bit_for_bit(tmp_path, fw, settings):
     path = tmp_path / "half.safetensors"
@@ -167,7 +182,13 @@ def test_one_framework_resumes_the_other(tmp_path, source, target):
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 @pytest.mark.parametrize(
     "settings",
-    [{}, of(Return(total=True)), of(BatchMean(leave_one_out=True)), of(LeaveOneOut(4))],
+    [
+        {},
+        {"noise": "device"},
+        of(Return(total=True)),
+        of(BatchMean(leave_one_out=True)),
+        of(LeaveOneOut(4)),
+    ],
 )
 def test_the_mean_gradient_is_the_exact_one(fw, settings):
     """Adam's first moment after one step is 0.1 of the batch's gradient.
