@@ -48,11 +48,12 @@ def rollout(
     checks.one_of(NOISES, noise=noise)
     rows = checks.ids("rows", [rows], len(env))[0]
     shape = len(rows) * group_size, env.max_length, env.vocab_size
-    drawn = _noise(rng, shape, epsilon, noise == "device")
+    drawn, seed = _noise(rng, shape, epsilon, noise == "device")
     mask, repeated = env.prompt_mask, rows.repeat(group_size)
-    task = env.prompts[rows], env.max_length, None, env.ends, env.pad_id
-    drawn |= {"prompt_mask": None if mask is None else mask[rows]}
-    found = sample(policy, *task, temperature, group_size=group_size, **drawn)
+    task = env.prompts[rows], env.max_length, drawn, env.ends, env.pad_id, temperature
+    given: dict = {"group_size": group_size, "seed": seed}
+    given["prompt_mask"] = None if mask is None else mask[rows]
+    found = sample(policy, *task, **given)
     completions, logprobs, kept = env.stopped(*found) if env.stop else found
     paid = env.rewards(completions, kept, repeated)
     ended = env.terminated(completions, kept)
@@ -61,16 +62,16 @@ def rollout(
     return Rollout(*texts, paid, ended, repeated, shown)
 
 
-def _noise(rng: Any, shape: tuple, epsilon: float | None, device: bool) -> dict:
-    """The argument of `sample` that draws: noise, a seed, or none: the best tokens."""
+def _noise(rng: Any, shape: tuple, epsilon: float | None, device: bool) -> tuple:
+    """Noise and seed for `sample`, of which at most one is not None."""
     if rng is None and epsilon is None:
-        return {}
+        return None, None
     if not device:
-        return {"noise": gumbel_noise(rng, shape, epsilon)}
+        return gumbel_noise(rng, shape, epsilon), None
     wanted = f'noise: expected "host" with epsilon {epsilon}, got "device"'
     checks.require(epsilon is None, wanted)
     _check_generator(rng)
-    return {"seed": int(rng.integers(2**32))}
+    return None, int(rng.integers(2**32))
 
 
 def checked_prompts(policy: Any, prompts, prompt_mask) -> tuple:
