@@ -69,6 +69,7 @@ class PolicyGradientConfig(Training):
     gamma: float = 1.0  # discount per token, in [0, 1]
     epochs: int = 1  # passes over each batch, with a ratio
     minibatches: int = 1  # updates in each pass
+    accumulate: int = 1  # parts of an update, one after the other: less memory
     entropy_coef: float = 0.0  # alpha, weight of the entropy bonus (nats)
     entropy_final: float | None = None  # alpha at the last step (linear)
     temperature: float = 1.0  # of the sampled distribution, > 0
@@ -84,7 +85,7 @@ class PolicyGradientConfig(Training):
         checks.positive(temperature=self.temperature)
         checks.one_of(NOISES, noise=self.noise)
         checks.at_least(1, **_of(self, "batch_size", "per_prompt"))
-        checks.at_least(1, **_of(self, "epochs", "minibatches"))
+        checks.at_least(1, **_of(self, "epochs", "minibatches", "accumulate"))
         checks.at_least(0, **_of(self, "entropy_coef", "entropy_final", "resample"))
         checks.at_least(0, **_of(self, "buffer_batches", "reuse", "seed"))
         wanted = f"algorithm: expected an Algorithm, got {self.algorithm!r}"
@@ -106,7 +107,8 @@ class PolicyGradientConfig(Training):
         checks.require(size > 1 or not self.resample, wanted)
         if isinstance(unwrapped(self.algorithm.advantage), BatchMean):
             checks.at_least(2, batch_size=self.batch_size)
-        for name, part in _of(self, "group_size", "minibatches").items():
+        parts = {"minibatches × accumulate": self.minibatches * self.accumulate}
+        for name, part in (_of(self, "group_size") | parts).items():
             wanted = f"batch_size: expected a multiple of {name} {part}"
             fits = self.batch_size % part == 0
             checks.require(fits, f"{wanted}, got {self.batch_size}")
@@ -122,6 +124,7 @@ class PolicyGradientConfig(Training):
             ("with a ratio", plain),
             ("with a pull", self.algorithm.pull is None),
             ("with groups", self.algorithm.advantage.size == 1),  # rows are drawn
+            ("with accumulate", self.accumulate == 1),  # "ess" is no sum
         ):
             wanted = f"reuse: expected 0 {what}, got {self.reuse}"
             checks.require(holds or not self.reuse, wanted)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from core import exact
+from core import algorithms, exact
 from tests.both import BOTH, PT, TF, random_batch
+
+PULL = algorithms.KL("k3", 0.3, "loss")
 
 
 def hash_reward(text):
@@ -247,6 +249,82 @@ def test_aggregate_by_hand(fw, how, length, wanted):
     )
     none = fw.tensor(np.zeros((3, 3)))
     assert float(fw.losses.aggregate(x, none, how, length)) == 0
+
+
+LENGTHS = np.array([1, 1, 2, 1, 4, 3, 4, 4])
+PARTS = np.arange(4) < LENGTHS[:, None]  # (8, 4), the first half short
+AGGREGATES = {
+    "sequence_sum": algorithms.SequenceSum(),
+    "sequence_mean": algorithms.SequenceMean(),
+    "token_mean": algorithms.TokenMean(),
+    "constant": algorithms.ConstantLength(5),
+}
+
+
+def parted(fw, aggregate):
+    """A loss of rows with all its terms, a function of log-probabilities."""
+    rng = np.random.default_rng(0)
+    constants = [rng.normal(size=(8, 4)) for _ in range(4)]
+    algorithm = algorithms.Algorithm(
+        surrogate=algorithms.Clipped(), aggregate=aggregate, pull=PULL
+    )
+
+    def loss(x, rows, whole):
+        mask = fw.tensor(PARTS[rows] * 1.0)
+        ref, old, adv, goal = (fw.tensor(c[rows]) for c in constants)
+        given = x, old, adv, mask, 4, ref, whole
+        total, metrics = fw.objective.policy_loss(algorithm, *given)
+        total = total + 0.1 * fw.losses.entropy_loss(x * x, mask, whole)
+        total = total + 0.5 * fw.losses.value_loss(x, goal, mask, whole)
+        return (
+            total + fw.losses.clipped_value_loss(x, old, goal, mask, 0.2, whole),
+            metrics,
+        )
+
+    return loss
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("how", AGGREGATES)
+@pytest.mark.parametrize("count", [2, 4])
+def test_parts_add_up_to_the_whole(fw, how, count):
+    """Losses, metrics and gradients of k parts with the counts of all."""
+    loss, x = parted(fw, AGGREGATES[how]), np.random.default_rng(1).normal(size=(8, 4))
+    every, whole = np.arange(8), np.array([8, PARTS.sum()])
+    value, (wanted,) = fw.grad(lambda x: loss(x, every, None)[0], x)
+    found, total = np.zeros_like(x), 0.0
+    for rows in np.split(every, count):
+        part, (gradient,) = fw.grad(lambda x, r=rows: loss(x, r, whole)[0], x[rows])
+        found[rows] += np.asarray(gradient)
+        total += part
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
+    assert total == pytest.approx(value, rel=1e-12)
+    metrics = loss(fw.tensor(x), every, None)[1]
+    parts = [loss(fw.tensor(x[r]), r, tuple(whole))[1] for r in np.split(every, count)]
+    for name in ("kl", "clipped"):
+        added = sum(float(part[name]) for part in parts)
+        assert added == pytest.approx(float(metrics[name]), rel=1e-12) != 0
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_a_mean_of_means_is_another_number(fw):
+    """Halves of 1 and 3 tokens: each half's token mean counts 1/2, not 1/4 and 3/4."""
+    terms, mask = np.array([[4.0, 0, 0], [1, 2, 3]]), np.array([[1.0, 0, 0], [1, 1, 1]])
+
+    def mean(rows, whole=None):
+        part = fw.tensor(terms[rows]), fw.tensor(mask[rows])
+        return float(fw.losses.aggregate(*part, "token_mean", whole=whole))
+
+    assert mean([0, 1]) == 2.5 == mean([0], (2, 4)) + mean([1], (2, 4))
+    assert (mean([0]) + mean([1])) / 2 == 3
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("whole", [(3,), (0, 4), (2, np.nan), 5, (2, None)])
+def test_counts_that_are_none(fw, whole):
+    mask = fw.tensor(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="^whole: expected"):
+        fw.losses.counts(mask, whole)
 
 
 def expected_gradient(fw, mdp, logits, scores, how):

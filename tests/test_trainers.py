@@ -27,6 +27,7 @@ from core.algorithms import (
 )
 from core.settings import PolicyGradientConfig, SupervisedConfig
 from core.trainers import loop
+from core.trainers.policy_gradient import split
 from core.types import Rollout
 from tests.both import BOTH, TF, log_of_tensorflow, traces
 from tests.test_rollout import last_logits, policy_of, small_env
@@ -658,6 +659,31 @@ def test_a_batch_is_used_as_often_as_asked(fw, monkeypatch):
         assert {tuple(row) for row in rows} == old and len(rows) == 16
     assert (passes[0] != passes[1]).any()
     assert trainer.history[0]["clipped"] >= 0
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("name", ["mean", "learned", "group", "ppo", "cispo"])
+def test_parts_of_an_update_add_up(fw, name):
+    """Four updates in two parts each are those in one, as are their metrics."""
+    found = []
+    for count in (1, 2):
+        trainer = trainer_of(fw, **SETTINGS[name], steps=4, accumulate=count)
+        history = trainer.train(progress=False)
+        found.append((history, fw.checkpoints.get_weights(trainer.policy)))
+    assert min(trainer.batch.mask.sum(axis=1)) < 4  # texts of several lengths
+    for ours, theirs in zip(found[0][0], found[1][0]):
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-11)
+    for key, ours in found[0][1].items():
+        np.testing.assert_allclose(ours, found[1][1][key], atol=1e-10, err_msg=key)
+
+
+def test_what_cannot_be_accumulated():
+    with pytest.raises(ValueError, match="minibatches × accumulate 6, got 16"):
+        PolicyGradientConfig(batch_size=16, accumulate=6)
+    with pytest.raises(ValueError, match="reuse: expected 0 with accumulate, got 1"):
+        PolicyGradientConfig(buffer_batches=2, reuse=1, accumulate=2)
+    with pytest.raises(ValueError, match="count: expected a divisor of the rows 4"):
+        split({"mask": np.ones((4, 2))}, 3)
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)

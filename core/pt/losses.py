@@ -5,6 +5,8 @@ mean over its sequences of the sum over their tokens, so that its gradient is mi
 unbiased estimate of ∇J, the gradient of the expected return.  A surrogate has one term
 a token, to be maximised: minus `aggregate` of it is a loss.  ValueError for shapes that
 differ, an argument out of range, a mask of others than 0 and 1; at 0 nothing counts.
+A batch's loss is also the sum of those of its parts, each called with the `counts` of
+the `whole`, None where the rows are the whole batch.
 """
 
 import torch
@@ -48,29 +50,51 @@ def importance_weights(logprobs, old_logprobs, mask):
     return policy_ratio(logprobs, old_logprobs, mask, "sequence").detach()
 
 
-def entropy_loss(entropies, mask):
+def counts(mask, whole=None):
+    """Rows and tokens by which a loss is divided.
+
+    Of the parts of a batch, in turn or on several machines, losses and gradients add up
+    only where each is divided by the numbers of all of them: a mean of means is another
+    number where the parts' texts differ in length.
+
+    Args:
+        mask: (B, T) float.
+        whole: (2,), rows and tokens of the batch that these are of; None: these alone.
+    Returns: the batch's rows; its tokens, at least 1.
+    """
+    if whole is None:
+        return mask.shape[0], mask.sum().clamp(min=1)
+    checks.shape((2,), whole=whole)
+    for count in whole:
+        checks.positive(whole=count)
+    return torch.as_tensor(whole).to(mask).unbind()
+
+
+def entropy_loss(entropies, mask, whole=None):
     """Minus the policy's entropy, summed over each sequence's tokens.
 
     Args:
         entropies: (B, T) float, nats; the gradient flows here.
         mask: (B, T) float.
+        whole: as for `counts`.
     Returns: scalar, -nats per sequence.
     Source: Williams and Peng 1991; document 001 §4.3.
     """
     entropies, mask = alike(entropies=entropies, mask=mask)
-    return -entropies.sum() / mask.shape[0]
+    return -entropies.sum() / counts(mask, whole)[0]
 
 
-def value_loss(values, returns, mask):
+def value_loss(values, returns, mask, whole=None):
     """Half the squared error of predicted returns, mean over tokens.
 
     Args:
         values: (B, T) float; the gradient flows here.
         returns, mask: (B, T) float, constants.
+        whole: as for `counts`.
     Returns: scalar; 0 where mask is all zero.
     """
     values, returns, mask = alike(values=values, returns=returns, mask=mask)
-    return 0.5 * ((values - returns) ** 2).sum() / mask.sum().clamp(min=1)
+    return 0.5 * ((values - returns) ** 2).sum() / counts(mask, whole)[1]
 
 
 def q_loss(q, tokens, targets, mask):
@@ -166,7 +190,7 @@ def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low, clip_high):
     return weight * advantages * logprobs
 
 
-def aggregate(per_token, mask, how: str, length: float | None = None):
+def aggregate(per_token, mask, how: str, length: float | None = None, whole=None):
     """One number from the terms of all tokens.
 
     - "sequence_sum": (1/B) Σ_b Σ_t, the only one whose gradient is ∇J;
@@ -179,6 +203,7 @@ def aggregate(per_token, mask, how: str, length: float | None = None):
         mask: (B, T) float; a row of zeros counts in B.
         how: one of AGGREGATIONS.
         length: for "constant", tokens, > 0; for the others None.
+        whole: as for `counts`.
     Returns: scalar; 0 where mask is all zero.
     Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, eq. 3; Liu et al. 2025 (Dr.
         GRPO), arXiv:2503.20783; Yu et al. 2025 (DAPO), arXiv:2503.14476.
@@ -190,14 +215,18 @@ def aggregate(per_token, mask, how: str, length: float | None = None):
     else:
         checks.require(length is None, f"length: expected None, got {length}")
     sums, lengths = per_token.sum(dim=1), mask.sum(dim=1)
+    rows, tokens = counts(mask, whole)
     if how == "token_mean":
-        return sums.sum() / lengths.sum().clamp(min=1)
+        return sums.sum() / tokens
     if how == "sequence_mean":
         sums = sums / lengths.clamp(min=1)
-    return sums.mean() / (length or 1)
+    mean = sums.mean() if whole is None else sums.sum() / rows
+    return mean / (length or 1)
 
 
-def clipped_value_loss(values, old_values, returns, mask, clip: float | None):
+def clipped_value_loss(
+    values, old_values, returns, mask, clip: float | None, whole=None
+):
     """Value loss that gains nothing by moving further than `clip`, if any.
 
     ½ max((V - G)², (V_old + clip(V - V_old, -clip, clip) - G)²), token mean
@@ -207,6 +236,7 @@ def clipped_value_loss(values, old_values, returns, mask, clip: float | None):
         old_values: (B, T) float, constants, of the policy that sampled.
         returns, mask: (B, T) float, constants.
         clip: ≥ 0, in units of the reward; None: no limit, as `value_loss`.
+        whole: as for `counts`.
     Returns: scalar; 0 where mask is all zero.
     Source: Dhariwal et al. 2017, OpenAI Baselines, ppo2; Huang et al. 2022,
         "The 37 Implementation Details of Proximal Policy Optimization".
@@ -215,11 +245,11 @@ def clipped_value_loss(values, old_values, returns, mask, clip: float | None):
         values=values, old_values=old_values, returns=returns, mask=mask
     )
     if clip is None:
-        return value_loss(values, returns, mask)
+        return value_loss(values, returns, mask, whole)
     checks.at_least(0, clip=clip)
     near = old_values + (values - old_values).clamp(-clip, clip)
     squares = torch.maximum((values - returns) ** 2, (near - returns) ** 2)
-    return 0.5 * aggregate(squares, mask, "token_mean")
+    return 0.5 * aggregate(squares, mask, "token_mean", whole=whole)
 
 
 def minimum_risk_loss(sequence_logprobs, scores, group_size: int, sharpness: float):

@@ -8,7 +8,9 @@ from core.pt import losses
 from core.pt.logprobs import alike, kl_estimate
 
 
-def policy_loss(algorithm: Algorithm, logprobs, old, adv, mask, limit: int, ref=None):
+def policy_loss(
+    algorithm: Algorithm, logprobs, old, adv, mask, limit: int, ref=None, whole=None
+):
     """What an algorithm minimises: minus the aggregate of surrogate less pull.
 
     Args:
@@ -19,21 +21,22 @@ def policy_loss(algorithm: Algorithm, logprobs, old, adv, mask, limit: int, ref=
         mask: (B, T) float.
         limit: tokens, the longest that a text can be.
         ref: (B, T) float, nats, of the reference; with a pull.
+        whole: as for `losses.counts`.
     Returns: scalar; dict of "clipped", with a ratio, and "kl", with a pull.
     """
-    gain, metrics = surrogate(algorithm.surrogate, logprobs, old, adv, mask)
+    gain, metrics = surrogate(algorithm.surrogate, logprobs, old, adv, mask, whole)
     pull = algorithm.pull
     if pull is not None:
         logprobs, ref, mask = alike(logprobs=logprobs, ref=ref, mask=mask)
         kl = kl_estimate(pull.estimator, logprobs, ref)
-        metrics["kl"] = kl.sum() / mask.sum().clamp(min=1)
+        metrics["kl"] = kl.sum() / losses.counts(mask, whole)[1]
         if pull.where == "loss":
             gain = gain - pull.coef * kl
     how, length = algorithm.aggregate.how, algorithm.aggregate.tokens(limit)
-    return -losses.aggregate(gain, mask, how, length), metrics
+    return -losses.aggregate(gain, mask, how, length, whole), metrics
 
 
-def surrogate(record: Plain | Ratio, logprobs, old, adv, mask):
+def surrogate(record: Plain | Ratio, logprobs, old, adv, mask, whole=None):
     """A term for each token, to maximise.
 
     Args: as for `policy_loss`.
@@ -52,4 +55,4 @@ def surrogate(record: Plain | Ratio, logprobs, old, adv, mask):
         case _:
             raise NotImplementedError(f"surrogate: no term for {record!r}")
     outside = ((ratio < 1 - low) | (ratio > 1 + high)) * mask
-    return gain, {"clipped": losses.aggregate(outside, mask, "token_mean")}
+    return gain, {"clipped": losses.aggregate(outside, mask, "token_mean", whole=whole)}

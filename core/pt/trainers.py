@@ -2,6 +2,7 @@
 on given targets; what no gradient passes through is in `core.trainers`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,26 +37,56 @@ def tensor_like(array, model: Any):
     return tensor.to(weight) if exact else tensor
 
 
-def clipped_gradients(loss_of: Callable, optimizers: dict, max_norm: float) -> tuple:
-    """The gradient of a loss for each model, scaled down to a norm.
+def gradients(loss_of: Callable, optimizers: dict, before: Any = None) -> tuple:
+    """The gradient of a loss for each model.
 
     Args:
         loss_of: called without arguments, gives a scalar loss and a dict of metrics.
         optimizers: dict, name to Adam.
+        before: what this returned for other parts of a batch, which is added.
+    Returns: name to gradients; "loss" and the metrics.
+    """
+    if before is None:
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
+    loss, metrics = loss_of()
+    loss.backward()  # which adds to what is there
+    groups = {n: o.param_groups[0]["params"] for n, o in optimizers.items()}
+    found = {name: [weight.grad for weight in group] for name, group in groups.items()}
+    metrics = {n: x.detach() for n, x in ({"loss": loss} | metrics).items()}
+    if before is not None:
+        metrics = {n: x + before[1][n] for n, x in metrics.items()}
+    return found, metrics
+
+
+def clipped(gradients: dict, max_norm: float) -> tuple:
+    """Gradients scaled down to a norm.
+
+    Args:
+        gradients: dict, the name of a model to its gradients.
+        max_norm: > 0, of each model's gradient.
+    Returns: name to scaled gradients; name to norm before.
+    """
+    norms = {}
+    for name, group in gradients.items():
+        given = [gradient for gradient in group if gradient is not None]
+        norms[name] = torch.nn.utils.get_total_norm(given)
+        scale = (max_norm / (norms[name] + 1e-6)).clamp(max=1)
+        for gradient in given:
+            gradient.mul_(scale.to(gradient))
+    return gradients, norms
+
+
+def clipped_gradients(loss_of: Callable, optimizers: dict, max_norm: float) -> tuple:
+    """The gradient of a loss for each model, scaled down to a norm.
+
+    Args:
+        loss_of, optimizers: as for `gradients`.
         max_norm: > 0, of each model's gradient.
     Returns: name to scaled gradients; name to norm before; "loss" and the metrics.
     """
-    for optimizer in optimizers.values():
-        optimizer.zero_grad()
-    loss, metrics = loss_of()
-    loss.backward()
-    found, norms = {}, {}
-    for name, optimizer in optimizers.items():
-        trained = optimizer.param_groups[0]["params"]
-        norms[name] = torch.nn.utils.clip_grad_norm_(trained, max_norm)
-        found[name] = [weight.grad for weight in trained]
-    metrics = {"loss": loss} | metrics
-    return found, norms, {n: value.detach() for n, value in metrics.items()}
+    found, metrics = gradients(loss_of, optimizers)
+    return *clipped(found, max_norm), metrics
 
 
 def descend(optimizers: dict, gradients: dict, rate: float, weight_decay=0.0) -> None:
@@ -120,12 +151,15 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         """The prompts' mask as a tensor, None where nothing is padded."""
         return None if prompt_mask.all() else self._tensor(prompt_mask)
 
-    def _gradients(self, arrays: dict, reused: bool) -> tuple:
-        """Clipped gradients, their norms before, and metrics."""
-        alpha = self.config.alpha(len(self.history))
-        batch = {name: self._tensor(a) for name, a in arrays.items()}
-        models, norm = self.optimizers, self.config.max_grad_norm
-        return clipped_gradients(lambda: self.loss(batch, alpha, reused), models, norm)
+    def _gradients(self, parts: list[dict], reused: bool) -> tuple:
+        """Clipped gradients of the parts' sum, their norms before, and metrics."""
+        alpha, found = self.config.alpha(len(self.history)), None
+        for arrays in parts:
+            batch = {name: self._tensor(a) for name, a in arrays.items()}
+            loss_of = partial(self.loss, batch, alpha, reused)
+            found = gradients(loss_of, self.optimizers, found)
+        added, metrics = found
+        return *clipped(added, self.config.max_grad_norm), metrics
 
     def loss(self, batch: dict, alpha, reused: bool) -> tuple:
         """The loss of a batch and its metrics.
@@ -146,19 +180,21 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
             ratio = losses.importance_weights(logprobs, old, mask)
             metrics["ess"] = ratio.mean() ** 2 / (ratio**2).mean()
             adv = adv * ratio
-        limit, ref = self.env.max_length, batch.get("ref")
-        loss, terms = policy_loss(algorithm, logprobs, old, adv, mask, limit, ref)
-        loss = loss + alpha * losses.entropy_loss(entropies, mask)
-        entropy = (entropies * mask).sum() / mask.sum()
+        limit, ref, whole = self.env.max_length, batch.get("ref"), batch.get("whole")
+        given = logprobs, old, adv, mask, limit, ref, whole
+        loss, terms = policy_loss(algorithm, *given)
+        loss = loss + alpha * losses.entropy_loss(entropies, mask, whole)
+        entropy = (entropies * mask).sum() / losses.counts(mask, whole)[1]
         metrics |= terms | {"loss": loss, "entropy": entropy}
         if "targets" not in batch:
             return loss, metrics
         # One value a token, of the policy's own critic, or b(X), one a prompt.
         if "baseline" in self.models:
             values, mask = self.models["baseline"](prompts)[:, None], mask[:, :1]
+            whole = None if whole is None else whole[[0, 0]]
         record, before = unwrapped(algorithm.advantage), batch["predicted"]
         targets, clip = batch["targets"], record.value_clip
-        error = losses.clipped_value_loss(values, before, targets, mask, clip)
+        error = losses.clipped_value_loss(values, before, targets, mask, clip, whole)
         # The learned baseline shares no weight with the policy: in one sum,
         # each still gets only its own gradient.
         return loss + record.value_coef * error, metrics | {"value_loss": error}

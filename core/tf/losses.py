@@ -5,6 +5,8 @@ mean over its sequences of the sum over their tokens, so that its gradient is mi
 unbiased estimate of ∇J, the gradient of the expected return.  A surrogate has one term
 a token, to be maximised: minus `aggregate` of it is a loss.  ValueError for shapes that
 differ, an argument out of range, a mask of others than 0 and 1; at 0 nothing counts.
+A batch's loss is also the sum of those of its parts, each called with the `counts` of
+the `whole`, None where the rows are the whole batch.
 """
 
 import tensorflow as tf
@@ -48,30 +50,52 @@ def importance_weights(logprobs, old_logprobs, mask):
     return tf.stop_gradient(policy_ratio(logprobs, old_logprobs, mask, "sequence"))
 
 
-def entropy_loss(entropies, mask):
+def counts(mask, whole=None):
+    """Rows and tokens by which a loss is divided.
+
+    Of the parts of a batch, in turn or on several machines, losses and gradients add up
+    only where each is divided by the numbers of all of them: a mean of means is another
+    number where the parts' texts differ in length.
+
+    Args:
+        mask: (B, T) float.
+        whole: (2,), rows and tokens of the batch that these are of; None: these alone.
+    Returns: the batch's rows; its tokens, at least 1.
+    """
+    if whole is None:
+        return mask.shape[0], tf.maximum(tf.reduce_sum(mask), 1)
+    checks.shape((2,), whole=whole)
+    if hasattr(whole, "numpy") or not tf.is_tensor(whole):  # in no compiled graph
+        for count in whole:
+            checks.positive(whole=count)
+    return tf.unstack(tf.cast(whole, mask.dtype))
+
+
+def entropy_loss(entropies, mask, whole=None):
     """Minus the policy's entropy, summed over each sequence's tokens.
 
     Args:
         entropies: (B, T) float, nats; the gradient flows here.
         mask: (B, T) float.
+        whole: as for `counts`.
     Returns: scalar, -nats per sequence.
     Source: Williams and Peng 1991; document 001 §4.3.
     """
     entropies, mask = alike(entropies=entropies, mask=mask)
-    return -tf.reduce_sum(entropies) / mask.shape[0]
+    return -tf.reduce_sum(entropies) / counts(mask, whole)[0]
 
 
-def value_loss(values, returns, mask):
+def value_loss(values, returns, mask, whole=None):
     """Half the squared error of predicted returns, mean over tokens.
 
     Args:
         values: (B, T) float; the gradient flows here.
         returns, mask: (B, T) float, constants.
+        whole: as for `counts`.
     Returns: scalar; 0 where mask is all zero.
     """
     values, returns, mask = alike(values=values, returns=returns, mask=mask)
-    count = tf.maximum(tf.reduce_sum(mask), 1)
-    return 0.5 * tf.reduce_sum((values - returns) ** 2) / count
+    return 0.5 * tf.reduce_sum((values - returns) ** 2) / counts(mask, whole)[1]
 
 
 def q_loss(q, tokens, targets, mask):
@@ -169,7 +193,7 @@ def clipped_weight_surrogate(logprobs, ratio, advantages, clip_low, clip_high):
     return tf.stop_gradient(weight) * advantages * logprobs
 
 
-def aggregate(per_token, mask, how: str, length: float | None = None):
+def aggregate(per_token, mask, how: str, length: float | None = None, whole=None):
     """One number from the terms of all tokens.
 
     - "sequence_sum": (1/B) Σ_b Σ_t, the only one whose gradient is ∇J;
@@ -182,6 +206,7 @@ def aggregate(per_token, mask, how: str, length: float | None = None):
         mask: (B, T) float; a row of zeros counts in B.
         how: one of AGGREGATIONS.
         length: for "constant", tokens, > 0; for the others None.
+        whole: as for `counts`.
     Returns: scalar; 0 where mask is all zero.
     Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, eq. 3; Liu et al. 2025 (Dr.
         GRPO), arXiv:2503.20783; Yu et al. 2025 (DAPO), arXiv:2503.14476.
@@ -193,14 +218,18 @@ def aggregate(per_token, mask, how: str, length: float | None = None):
     else:
         checks.require(length is None, f"length: expected None, got {length}")
     sums, lengths = tf.reduce_sum(per_token, axis=1), tf.reduce_sum(mask, axis=1)
+    rows, tokens = counts(mask, whole)
     if how == "token_mean":
-        return tf.reduce_sum(sums) / tf.maximum(tf.reduce_sum(lengths), 1)
+        return tf.reduce_sum(sums) / tokens
     if how == "sequence_mean":
         sums = sums / tf.maximum(lengths, 1)
-    return tf.reduce_mean(sums) / (length or 1)
+    mean = tf.reduce_mean(sums) if whole is None else tf.reduce_sum(sums) / rows
+    return mean / (length or 1)
 
 
-def clipped_value_loss(values, old_values, returns, mask, clip: float | None):
+def clipped_value_loss(
+    values, old_values, returns, mask, clip: float | None, whole=None
+):
     """Value loss that gains nothing by moving further than `clip`, if any.
 
     ½ max((V - G)², (V_old + clip(V - V_old, -clip, clip) - G)²), token mean
@@ -210,6 +239,7 @@ def clipped_value_loss(values, old_values, returns, mask, clip: float | None):
         old_values: (B, T) float, constants, of the policy that sampled.
         returns, mask: (B, T) float, constants.
         clip: ≥ 0, in units of the reward; None: no limit, as `value_loss`.
+        whole: as for `counts`.
     Returns: scalar; 0 where mask is all zero.
     Source: Dhariwal et al. 2017, OpenAI Baselines, ppo2; Huang et al. 2022,
         "The 37 Implementation Details of Proximal Policy Optimization".
@@ -218,11 +248,11 @@ def clipped_value_loss(values, old_values, returns, mask, clip: float | None):
         values=values, old_values=old_values, returns=returns, mask=mask
     )
     if clip is None:
-        return value_loss(values, returns, mask)
+        return value_loss(values, returns, mask, whole)
     checks.at_least(0, clip=clip)
     near = old_values + tf.clip_by_value(values - old_values, -clip, clip)
     squares = tf.maximum((values - returns) ** 2, (near - returns) ** 2)
-    return 0.5 * aggregate(squares, mask, "token_mean")
+    return 0.5 * aggregate(squares, mask, "token_mean", whole=whole)
 
 
 def minimum_risk_loss(sequence_logprobs, scores, group_size: int, sharpness: float):

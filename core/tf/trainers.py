@@ -58,32 +58,59 @@ def tensor_like(array, model: Any):
     return tf.cast(tensor, model.dtype) if exact else tensor
 
 
-def clipped_gradients(loss_of: Callable, optimizers: dict, max_norm: float) -> tuple:
-    """The gradient of a loss for each model, scaled down to a norm.
+def gradients(loss_of: Callable, optimizers: dict, before: Any = None) -> tuple:
+    """The gradient of a loss for each model.
 
     Args:
         loss_of: called without arguments, gives a scalar loss and a dict of metrics.
         optimizers: dict, name to Adam.
-        max_norm: > 0, of each model's gradient.
-    Returns: name to scaled gradients; name to norm before; "loss" and the metrics.
+        before: what this returned for other parts of a batch, which is added.
+    Returns: name to gradients; "loss" and the metrics.
     """
     with tf.GradientTape() as tape:
         loss, metrics = loss_of()
     trained = {n: o.variables for n, o in optimizers.items()}
-    gradients: dict = tape.gradient(loss, trained)  # type: ignore[assignment]
+    slopes: dict = tape.gradient(loss, trained)  # type: ignore[assignment]
+    # A head that the loss does not reach has no gradient: zero.  An
+    # embedding's is sparse and lists a token once per use: its norm
+    # would be wrong.
+    found = {
+        name: [
+            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
+            for g, v in zip(slopes[name], group)
+        ]
+        for name, group in trained.items()
+    }
+    added = found, {"loss": loss} | metrics
+    return added if before is None else tf.nest.map_structure(tf.add, before, added)
+
+
+def clipped(gradients: dict, max_norm: float) -> tuple:
+    """Gradients scaled down to a norm.
+
+    Args:
+        gradients: dict, the name of a model to its gradients.
+        max_norm: > 0, of each model's gradient.
+    Returns: name to scaled gradients; name to norm before.
+    """
     found, norms = {}, {}
     for name, group in gradients.items():
-        # A head that the loss does not reach has no gradient: zero.  An
-        # embedding's is sparse and lists a token once per use: its norm
-        # would be wrong.
-        group = [
-            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
-            for g, v in zip(group, trained[name])
-        ]
         norms[name] = tf.linalg.global_norm(group)
         scale = tf.minimum(max_norm / (norms[name] + 1e-6), 1)
         found[name] = [gradient * scale for gradient in group]
-    return found, norms, {"loss": loss} | metrics
+    return found, norms
+
+
+def clipped_gradients(loss_of: Callable, optimizers: dict, max_norm: float) -> tuple:
+    """The gradient of a loss for each model, scaled down to a norm.
+
+    Args:
+        loss_of, optimizers: as for `gradients`.
+        max_norm: > 0, of each model's gradient.
+    Returns: name to scaled gradients; name to norm before; "loss" and the metrics.
+    """
+    found, metrics = gradients(loss_of, optimizers)
+    return *clipped(found, max_norm), metrics
 
 
 def descend(optimizers: dict, gradients: dict, rate: float, weight_decay=0.0) -> None:
@@ -147,16 +174,23 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         """The prompts' mask as a tensor, None where nothing is padded."""
         return None if prompt_mask.all() else self._tensor(prompt_mask)
 
-    def _gradients(self, arrays: dict, reused: bool) -> tuple:
-        """Clipped gradients, their norms before, and metrics."""
-        alpha = float(self.config.alpha(len(self.history)))
-        batch = {name: self._tensor(a) for name, a in arrays.items()}
-        return self._compiled(batch, self._tensor(alpha), reused)
+    def _gradients(self, parts: list[dict], reused: bool) -> tuple:
+        """Clipped gradients of the parts' sum, their norms before, and metrics."""
+        alpha, found = self._tensor(float(self.config.alpha(len(self.history)))), None
+        for arrays in parts:
+            batch = {name: self._tensor(a) for name, a in arrays.items()}
+            found = self._added(batch, alpha, reused, found)
+        added, metrics = found
+        return *self._clipped(added), metrics
 
     @compiled
-    def _compiled(self, batch: dict, alpha, reused: bool) -> tuple:
-        models, norm = self.optimizers, self.config.max_grad_norm
-        return clipped_gradients(lambda: self.loss(batch, alpha, reused), models, norm)
+    def _added(self, batch: dict, alpha, reused: bool, before) -> tuple:
+        loss_of = partial(self.loss, batch, alpha, reused)
+        return gradients(loss_of, self.optimizers, before)
+
+    @compiled
+    def _clipped(self, found: dict) -> tuple:
+        return clipped(found, self.config.max_grad_norm)
 
     def loss(self, batch: dict, alpha, reused: bool) -> tuple:
         """The loss of a batch and its metrics.
@@ -177,19 +211,21 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
             ratio = losses.importance_weights(logprobs, old, mask)
             metrics["ess"] = tf.reduce_mean(ratio) ** 2 / tf.reduce_mean(ratio**2)
             adv = adv * ratio
-        limit, ref = self.env.max_length, batch.get("ref")
-        loss, terms = policy_loss(algorithm, logprobs, old, adv, mask, limit, ref)
-        loss = loss + alpha * losses.entropy_loss(entropies, mask)
-        entropy = tf.reduce_sum(entropies * mask) / tf.reduce_sum(mask)
+        limit, ref, whole = self.env.max_length, batch.get("ref"), batch.get("whole")
+        given = logprobs, old, adv, mask, limit, ref, whole
+        loss, terms = policy_loss(algorithm, *given)
+        loss = loss + alpha * losses.entropy_loss(entropies, mask, whole)
+        entropy = tf.reduce_sum(entropies * mask) / losses.counts(mask, whole)[1]
         metrics |= terms | {"loss": loss, "entropy": entropy}
         if "targets" not in batch:
             return loss, metrics
         # One value a token, of the policy's own critic, or b(X), one a prompt.
         if "baseline" in self.models:
             values, mask = self.models["baseline"](prompts)[:, None], mask[:, :1]
+            whole = None if whole is None else tf.gather(whole, [0, 0])
         record, before = unwrapped(algorithm.advantage), batch["predicted"]
         targets, clip = batch["targets"], record.value_clip
-        error = losses.clipped_value_loss(values, before, targets, mask, clip)
+        error = losses.clipped_value_loss(values, before, targets, mask, clip, whole)
         # The learned baseline shares no weight with the policy: in one sum,
         # each still gets only its own gradient.
         return loss + record.value_coef * error, metrics | {"value_loss": error}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from core import checks
 from core.algorithms import Ratio
 from core.batched import BatchedEnvironment
 from core.checks import require
@@ -136,7 +137,7 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
     def _update(self, arrays: dict, reused: bool) -> dict:
         """One gradient step; its metrics."""
         step = len(self.history)
-        gradients, norms, metrics = self._gradients(arrays, reused)
+        gradients, norms, metrics = self._gradients(self._parts(arrays), reused)
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["grad_norm"] = float(norms["policy"])
         loop.check_finite(step + 1, metrics | norms)
@@ -189,6 +190,10 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
         kl = self.config.algorithm.pull.coef * self._estimate(batch.logprobs, ref)
         return replace(batch, rewards=batch.rewards - kl * batch.mask)
 
+    def _parts(self, arrays: dict) -> list[dict]:
+        """The rows of one gradient step in parts, whose losses add up."""
+        return split(arrays, self.config.accumulate)
+
     def _minibatches(self, size: int) -> Iterator:
         """The rows of each gradient step."""
         config = self.config
@@ -197,3 +202,22 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
             if config.minibatches > 1:
                 self.rng.shuffle(rows)
             yield from np.split(rows, config.minibatches)
+
+
+def split(arrays: dict, count: int) -> list[dict]:
+    """The arrays of a batch in parts of equally many rows.
+
+    Args:
+        arrays: dict as `PolicyGradientTrainer.arrays` returns.
+        count: how many, a divisor of the rows.
+    Returns: as many dicts; of several each has as "whole" the batch's rows and tokens,
+        integers, by which losses are divided.
+    Raises: ValueError for another count.
+    """
+    mask = arrays["mask"]
+    checks.divisor(len(mask), "the rows", count=count)
+    if count == 1:
+        return [arrays]
+    whole = {"whole": np.array([len(mask), max(mask.sum(), 1)], dtype=np.int64)}
+    rows = np.split(np.arange(len(mask)), count)
+    return [{name: a[part] for name, a in arrays.items()} | whole for part in rows]

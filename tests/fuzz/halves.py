@@ -214,6 +214,7 @@ CALLS = {
         "sequence_logprobs": PAIR,
         "scores": floats(4),
         "sharpness": RATE,
+        "whole": optional(array(np.array([9.0, 30]), bad={"none": np.zeros(2)})),
         "minimum_risk_loss": {"group_size": count(2, 2, 4)},
         "aggregate": {"how": choice("sequence_mean")},
         "aggregate (length)": {"how": Argument("constant"), "length": RATE},
@@ -373,7 +374,7 @@ PARTS = {
     "core.*.adapters": "merge without save load",
     "core.*.attention": "Cache behind attend_cache split_heads merge_heads "
     "rotate position_ids pack unpack",
-    "core.*.trainers": "adam tensor_like clipped_gradients descend "
+    "core.*.trainers": "adam tensor_like gradients clipped clipped_gradients descend "
     "PolicyGradientTrainer.reference_logprobs PolicyGradientTrainer.loss",
     "core.*.models.recurrent": "Policy attend LSTMPolicy.features LSTMPolicy.start "
     "LSTMPolicy.step LSTMPolicy.keep LSTMAttentionPolicy.features "
