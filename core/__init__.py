@@ -34,6 +34,7 @@ report                      what a run is doing: numbers, and signs of faults
 documents                   the documents' programs, what both frameworks share
 trainers.loop               take steps, show them, save, resume
 trainers.policy_gradient    sample, compare, choose the rows of an update
+trainers.parallel           what processes share that train one policy
 trainers.supervised         training on given targets
 trainers.dqn                Q-learning with a network
 trainers.preferences        reward models and DPO
@@ -55,6 +56,7 @@ trainers.preferences        reward models and DPO
 *.pretrained                models from and to directories
 *.rollout                   the sampler
 *.trainers                  gradients of the trainers
+*.parallel                  one training on several processes
 *.dqn                       the same of Q-learning
 *.preference_trainers       the same of reward models and DPO
 *.listings                  the documents' programs, a module for each

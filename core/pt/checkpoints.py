@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from core import checks, weights
 
@@ -16,7 +17,7 @@ def get_weights(model: nn.Module) -> dict:
 
     Returns: dict, name to NumPy array; a matrix is (out, in).
     """
-    return {n: p.detach().cpu().numpy().copy() for n, p in _named(model)}
+    return {n: _array(p) for n, p in _named(model)}
 
 
 def set_weights(model: nn.Module, arrays: dict) -> None:
@@ -30,7 +31,7 @@ def set_weights(model: nn.Module, arrays: dict) -> None:
     weights.check_names(arrays, _shapes(model))
     with torch.no_grad():
         for name, parameter in _named(model):
-            parameter.copy_(torch.from_numpy(arrays[name]))
+            parameter.copy_(_tensor(arrays[name], parameter))
 
 
 def initialise(model: nn.Module, seed: int) -> None:
@@ -62,7 +63,7 @@ def get_moments(optimizer: torch.optim.Adam, model: nn.Module) -> dict:
         state = optimizer.state.get(parameter, {})
         for key, kept in (("first", "exp_avg"), ("second", "exp_avg_sq")):
             value = state.get(kept, torch.zeros_like(parameter))
-            moments[f"{key}.{name}"] = value.detach().cpu().numpy().copy()
+            moments[f"{key}.{name}"] = _array(value)
     return moments
 
 
@@ -76,8 +77,21 @@ def set_moments(optimizer, model: nn.Module, moments: dict, steps: int) -> None:
     for name, parameter in _named(model):
         optimizer.state[parameter] = state = {"step": torch.tensor(float(steps))}
         for key, kept in (("first", "exp_avg"), ("second", "exp_avg_sq")):
-            array = moments[f"{key}.{name}"].copy()
-            state[kept] = torch.from_numpy(array).to(parameter)
+            state[kept] = _tensor(moments[f"{key}.{name}"], parameter)
+
+
+def _array(tensor):
+    """A copy in NumPy; of a tensor in shards, of the whole."""
+    whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return whole.detach().cpu().numpy().copy()
+
+
+def _tensor(array, parameter):
+    """A copy beside a parameter, in shards as it is."""
+    tensor = torch.from_numpy(array.copy()).to(parameter.device, parameter.dtype)
+    if not isinstance(parameter, DTensor):
+        return tensor
+    return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)
 
 
 def _named(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

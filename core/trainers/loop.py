@@ -39,6 +39,7 @@ class Trainer:
     _adam: Any
     _descend: Any
     _gradients: Any
+    _write = staticmethod(weights.write)
 
     def __init__(self, config: Any, models: dict, optimizers: dict) -> None:
         self.config, self.models, self.optimizers = config, models, optimizers
@@ -74,7 +75,7 @@ class Trainer:
         """Write all that a resumed training needs, whole or not at all."""
         arrays, state = self._state()
         state = {**self._identity(), "history": self.history, **state}
-        weights.write(path, self._arrays() | arrays, state)
+        self._write(path, self._arrays() | arrays, state)
 
     def load(self, path: str | Path) -> None:
         """Resume from `save`: the next step is the one that would follow.
