@@ -43,6 +43,8 @@ that was moved is found by the <a href="search.html">search</a>, or from the
 def configure(app, config):
     address, config.ogp_site_name = reader_notebooks.site()
     config.html_baseurl = config.ogp_site_url = address
+    # What is published beside the pages, as {published}`PDF <book.pdf>`.
+    config.extlinks = {"published": (f"{address}%s", "%s")}
 
 
 def first(app):
