@@ -106,6 +106,14 @@ def name_entries(app, doctree, docname):
             doctree += heading(term.astext(), term["ids"])
 
 
+def drop_index(app, env):
+    """The search knows the names of the reference as objects; that is enough."""
+    entries = env.get_domain("index").entries
+    for page in entries:
+        if page.startswith("book/api/"):
+            entries[page] = []
+
+
 def skip(self, node):
     raise nodes.SkipNode
 
@@ -122,5 +130,6 @@ def setup(app):
     app.add_node(searched, **{writer: (skip, None) for writer in writers})
     app.connect("doctree-read", add_names)
     app.connect("doctree-resolved", name_entries)
+    app.connect("env-updated", drop_index)
     app.connect("html-page-context", load_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
