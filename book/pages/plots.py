@@ -281,29 +281,29 @@ class TokenHeatmap:
             f"{self.number(value)}</span></span>"
         )
 
-    def row_labels(self):
-        """What stands before each row, all of one width, or nothing."""
-        if self.names is None:
-            return [""] * len(self.rows)
-        style = f"display:inline-block;min-width:{max(map(len, self.names))}ch"
-        return [
-            f'<span style="{style};padding-right:6px">{show.as_html(name)}</span>'
-            for name in self.names
+    def lines(self):
+        """The rows; where they have names, these are a column of their own."""
+        rows = [
+            f"<div>{''.join(map(self.cell, row, values))}</div>"
+            for row, values in zip(self.rows, self.values, strict=True)
         ]
+        if self.names is None:
+            return "".join(rows)
+        named = zip(self.names, rows, strict=True)
+        return (
+            '<div style="display:grid;grid-template-columns:fit-content(40%) 1fr;'
+            'column-gap:6px;align-items:baseline">'
+            + "".join(f"<div>{show.as_html(name)}</div>{row}" for name, row in named)
+            + "</div>"
+        )
 
     def _repr_html_(self):
-        lines = [
-            f"<div>{name}" + "".join(map(self.cell, row, values)) + "</div>"
-            for name, row, values in zip(
-                self.row_labels(), self.rows, self.values, strict=True
-            )
-        ]
         title = show.as_html(self.label)
         if show.spaced(title) or title != title.strip():
             title = f'<span style="white-space:pre-wrap">{title}</span>'
         return (
             f'<div role="group" aria-label="{html.escape(self.label)}">'
-            f"<div>{title}</div>{''.join(lines)}</div>"
+            f"<div>{title}</div>{self.lines()}</div>"
         )
 
     def __repr__(self):

@@ -401,14 +401,14 @@ def test_heatmap_is_legible_at_every_strength():
 
 
 def test_heatmap_rows_have_names():
-    """All of one width, escaped; without them nothing stands before a row."""
+    """In a column, escaped; without them nothing stands before a row."""
     rows, values = [["a"], ["b", "c"]], [[1.0], [2.0, 1.0]]
     heatmap = plots.token_heatmap(rows, values, "x", 1, names=["long", "<b>"])
     assert repr(heatmap) == "x\nlong: a +1.0\n<b>: b +2.0  c +1.0"
     page = heatmap._repr_html_()
-    assert page.count("min-width:4ch") == 2 and "&lt;b&gt;</span>" in page
+    assert page.count("display:grid") == 1 and "<div>&lt;b&gt;</div>" in page
     bare = plots.token_heatmap(rows, values, "x", 1)
-    assert "min-width" not in bare._repr_html_()
+    assert "grid" not in bare._repr_html_()
     assert len(backgrounds(bare)) == len(backgrounds(heatmap)) == 3
 
 
