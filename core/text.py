@@ -363,7 +363,8 @@ class PretrainedTokenizer(FileTokenizer):
         wanted = "messages: this model has no chat template, as a base model; give it"
         found = "prompts as plain text, or set `template` to that of its instruct model"
         checks.require(self.template is not None, f"{wanted} {found}")
-        unknown = [name for name in variables if name not in str(self.template)]
+        known = re.findall(r"\w+", str(self.template))
+        unknown = [name for name in variables if name not in known]
         checks.require(not unknown, f"{unknown}: the template has no such variable")
         with checks.about("messages: the template refuses them"):
             return self.theirs.apply_chat_template(

@@ -56,7 +56,7 @@ def test_from_a_name_to_a_directory(hub, tmp_path, monkeypatch, fw, files, name)
     columns = {"tests": [["a"], ["e", "o"], []], "answers": [{"n": i} for i in "abc"]}
     env = task(name, reward, policy.vocab_size, columns=columns, stop=["\n"])
     assert len({*env.prompt_mask.sum(axis=1)}) > 1  # prompts of several lengths
-    settings = {"steps": 2, "batch_size": 12, "learning_rate": 1e-3, "noise": "device"}
+    settings = {"steps": 2, "batch_size": 16, "learning_rate": 1e-3, "noise": "device"}
     config = PolicyGradientConfig(ALGORITHMS["GRPO"], **settings, warmup_steps=0)
     trainer = fw.trainers.PolicyGradientTrainer(
         policy, env, config, reference=reference
