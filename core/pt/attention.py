@@ -115,20 +115,6 @@ def merge_heads(x):
     return x.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
-def rotate(x, cos, sin):
-    """Turn each head's numbers i and i + K / 2, a pair, by its angle.
-
-    Args:
-        x: (M, H, K) float.
-        cos, sin: (M, 1, K / 2), of the angles.
-    Returns: (M, H, K) float.
-    Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
-    """
-    first, second = x.chunk(2, dim=-1)
-    turned = first * cos - second * sin, second * cos + first * sin
-    return torch.cat(turned, dim=-1)
-
-
 def position_ids(mask):
     """Place of each token (B, L) among those under the mask."""
     return ((mask > 0).cumsum(dim=1) - 1).clamp(min=0)

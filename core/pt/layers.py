@@ -1,9 +1,11 @@
-"""The layers of GPT-2, under its names, and the LSTM; what stands under a mask.
+"""The layers of GPT-2 and of decoders, under their names, and the LSTM; what stands
+under a mask.
 
-M tokens, B rows, L length, D width.
+M tokens, B rows, L length, D width; H heads of queries, J of keys, K their width.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from core.pt.logprobs import alike
-from core.settings import GPTConfig
+from core.settings import DecoderConfig, GPTConfig
 
 
 class Block(nn.Module):
@@ -34,6 +36,62 @@ class Block(nn.Module):
         x = x + self.attn["c_proj"](attend(self.attn["c_attn"](self.ln_1(x))))
         hidden = functional.gelu(self.mlp["c_fc"](self.ln_2(x)), approximate="tanh")
         return x + self.mlp["c_proj"](hidden)
+
+
+class DecoderBlock(nn.Module):
+    """One layer: attention, then a gated MLP (SwiGLU), each added to its input."""
+
+    def __init__(self, config: DecoderConfig):
+        super().__init__()
+        self.width = config.head_dim
+        width, inner = config.hidden_size, config.intermediate_size
+        linear, norm = partial(nn.Linear, bias=False), nn.RMSNorm
+        sizes = {"q": config.num_attention_heads, "k": config.num_key_value_heads}
+        sizes = {n: size * self.width for n, size in sizes.items()}
+        parts: dict[str, nn.Module] = {
+            f"{n}_proj": nn.Linear(width, sizes[m], config.model_type == "qwen2")
+            for n, m in zip("qkv", "qkk")
+        }
+        parts["o_proj"] = linear(sizes["q"], width)
+        if config.model_type == "qwen3":
+            parts |= {f"{n}_norm": norm(self.width, config.rms_norm_eps) for n in "qk"}
+        self.input_layernorm = norm(width, config.rms_norm_eps)
+        self.self_attn = nn.ModuleDict(parts)
+        self.post_attention_layernorm = norm(width, config.rms_norm_eps)
+        mlp = {f"{n}_proj": linear(width, inner) for n in ("gate", "up")}
+        self.mlp = nn.ModuleDict(mlp | {"down_proj": linear(inner, width)})
+
+    def forward(self, x, attend, turn):
+        """x (M, D); `attend` maps (M, (H + 2 J) K) to (M, H K); `turn`: cos, sin."""
+        heads = self._heads(self.input_layernorm(x), turn)
+        x = x + self.self_attn["o_proj"](attend(heads))
+        here, y = self.mlp, self.post_attention_layernorm(x)
+        gated = functional.silu(here["gate_proj"](y)) * here["up_proj"](y)
+        return x + here["down_proj"](gated)
+
+    def _heads(self, x, turn):
+        """Queries, keys and values (M, (H + 2 J) K); the first two turned."""
+        here = self.self_attn
+        parts = {n: here[f"{n}_proj"](x).unflatten(1, (-1, self.width)) for n in "qkv"}
+        for n in "qk":
+            if f"{n}_norm" in here:
+                parts[n] = here[f"{n}_norm"](parts[n])
+            parts[n] = rotate(parts[n], *turn)
+        return torch.cat(list(parts.values()), dim=1).flatten(1)
+
+
+def rotate(x, cos, sin):
+    """Turn each head's numbers i and i + K / 2, a pair, by its angle.
+
+    Args:
+        x: (M, H, K) float.
+        cos, sin: (M, 1, K / 2), of the angles.
+    Returns: (M, H, K) float.
+    Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
+    """
+    first, second = x.chunk(2, dim=-1)
+    turned = first * cos - second * sin, second * cos + first * sin
+    return torch.cat(turned, dim=-1)
 
 
 class Conv1D(nn.Module):

@@ -128,20 +128,6 @@ def merge_heads(x):
     return tf.reshape(x, (batch * length, heads * width))
 
 
-def rotate(x, cos, sin):
-    """Turn each head's numbers i and i + K / 2, a pair, by its angle.
-
-    Args:
-        x: (M, H, K) float.
-        cos, sin: (M, 1, K / 2), of the angles.
-    Returns: (M, H, K) float.
-    Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
-    """
-    first, second = tf.split(x, 2, axis=-1)
-    turned = first * cos - second * sin, second * cos + first * sin
-    return tf.concat(turned, axis=-1)
-
-
 def position_ids(mask):
     """Place of each token (B, L) among those under the mask."""
     return tf.maximum(tf.cumsum(tf.cast(mask > 0, tf.int32), axis=1) - 1, 0)

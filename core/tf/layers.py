@@ -1,8 +1,8 @@
-"""The layers of GPT-2, under its names of the weights, and the LSTM; what
-stands under a mask; layers of PyTorch that Keras names or shapes in another
+"""The layers of GPT-2 and of decoders, under their names of the weights, and the LSTM;
+what stands under a mask; layers of PyTorch that Keras names or shapes in another
 way; and how a function is compiled.
 
-M tokens, B rows, L length, D width.
+M tokens, B rows, L length, D width; H heads of queries, J of keys, K their width.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from core.settings import GPTConfig
+from core.settings import DecoderConfig, GPTConfig
 from core.tf.logprobs import alike
 
 
@@ -34,6 +34,66 @@ class Block(keras.layers.Layer):
         x = x + self.attn["c_proj"](attend(self.attn["c_attn"](self.ln_1(x))))
         hidden = _gelu_tanh(self.mlp["c_fc"](self.ln_2(x)))
         return x + self.mlp["c_proj"](hidden)
+
+
+class DecoderBlock(keras.layers.Layer):
+    """One layer: attention, then a gated MLP (SwiGLU), each added to its input."""
+
+    def __init__(self, config: DecoderConfig, dtype: str = "float32"):
+        super().__init__(dtype=dtype)
+        self.width, eps = config.head_dim, config.rms_norm_eps
+        width, inner = config.hidden_size, config.intermediate_size
+        linear = partial(Linear, dtype=dtype, bias=False)
+        sizes = {"q": config.num_attention_heads, "k": config.num_key_value_heads}
+        sizes = {n: size * self.width for n, size in sizes.items()}
+        parts: dict[str, keras.layers.Layer] = {
+            f"{n}_proj": Linear(width, sizes[m], dtype, config.model_type == "qwen2")
+            for n, m in zip("qkv", "qkk")
+        }
+        parts["o_proj"] = linear(sizes["q"], width)
+        if config.model_type == "qwen3":
+            parts |= {f"{n}_norm": RMSNorm(self.width, eps, dtype) for n in "qk"}
+        self.self_attn = parts  # whole: Keras tracks nothing that is added later
+        self.input_layernorm = RMSNorm(width, eps, dtype)
+        self.post_attention_layernorm = RMSNorm(width, eps, dtype)
+        mlp = {f"{n}_proj": linear(width, inner) for n in ("gate", "up")}
+        self.mlp = mlp | {"down_proj": linear(inner, width)}
+
+    def call(self, x, attend, turn):
+        """x (M, D); `attend` maps (M, (H + 2 J) K) to (M, H K); `turn`: cos, sin."""
+        heads = self._heads(self.input_layernorm(x), turn)
+        x = x + self.self_attn["o_proj"](attend(heads))
+        here, y = self.mlp, self.post_attention_layernorm(x)
+        gate = here["gate_proj"](y)
+        return x + here["down_proj"](gate * tf.sigmoid(gate) * here["up_proj"](y))
+
+    def _heads(self, x, turn):
+        """Queries, keys and values (M, (H + 2 J) K); the first two turned."""
+        here, parts = self.self_attn, {}
+        for n in "qkv":
+            flat = here[f"{n}_proj"](x)
+            heads = flat.shape[1] // self.width
+            parts[n] = tf.reshape(flat, (-1, heads, self.width))
+        for n in "qk":
+            if f"{n}_norm" in here:
+                parts[n] = here[f"{n}_norm"](parts[n])
+            parts[n] = rotate(parts[n], *turn)
+        heads = tf.concat(list(parts.values()), axis=1)
+        return tf.reshape(heads, (-1, heads.shape[1] * self.width))
+
+
+def rotate(x, cos, sin):
+    """Turn each head's numbers i and i + K / 2, a pair, by its angle.
+
+    Args:
+        x: (M, H, K) float.
+        cos, sin: (M, 1, K / 2), of the angles.
+    Returns: (M, H, K) float.
+    Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
+    """
+    first, second = tf.split(x, 2, axis=-1)
+    turned = first * cos - second * sin, second * cos + first * sin
+    return tf.concat(turned, axis=-1)
 
 
 def _gelu_tanh(x):

@@ -375,7 +375,8 @@ def test_a_bert_is_not_read_from_left_to_right(tmp_path):
     (tmp_path / "config.json").write_text(
         '{"model_type": "bert", "is_decoder": true, "vocab_size": 5, "hidden_size": 2,'
         '"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 3,'
-        '"max_position_embeddings": 4, "type_vocab_size": 2}'
+        '"max_position_embeddings": 4, "type_vocab_size": 2}',
+        "utf-8",
     )
     with pytest.raises(ValueError, match="is_decoder: expected False"):
         causal_lm.load(tmp_path)

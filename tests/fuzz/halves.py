@@ -373,7 +373,7 @@ CALLS = {
 PARTS = {
     "core.*.adapters": "merge without save load",
     "core.*.attention": "Cache behind attend_cache split_heads merge_heads "
-    "rotate position_ids pack unpack",
+    "position_ids pack unpack",
     "core.*.trainers": "adam tensor_like gradients clipped clipped_gradients descend "
     "PolicyGradientTrainer.reference_logprobs PolicyGradientTrainer.loss",
     "core.*.models.recurrent": "Policy attend LSTMPolicy.features LSTMPolicy.start "

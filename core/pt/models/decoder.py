@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from core import checks
-from core.pt.attention import pack, rotate
+from core.pt.attention import pack
 from core.pt.checkpoints import initialise
+from core.pt.layers import DecoderBlock
 from core.pt.models.transformer import Transformer
 from core.settings import DecoderConfig
 
@@ -40,7 +40,7 @@ class Decoder(Transformer):
             {
                 "embed_tokens": nn.Embedding(*size),
                 "layers": nn.ModuleList(
-                    _Block(config) for _ in range(config.num_hidden_layers)
+                    DecoderBlock(config) for _ in range(config.num_hidden_layers)
                 ),
                 "norm": nn.RMSNorm(config.hidden_size, config.rms_norm_eps),
             }
@@ -75,45 +75,3 @@ class Decoder(Transformer):
     def _logits(self, features):
         tied = self.config.tie_word_embeddings
         return features @ (self.embedding if tied else self.lm_head).weight.T
-
-
-class _Block(nn.Module):
-    """One layer: attention, then a gated MLP (SwiGLU), each added to its input."""
-
-    def __init__(self, config: DecoderConfig):
-        super().__init__()
-        self.width = config.head_dim
-        width, inner = config.hidden_size, config.intermediate_size
-        linear, norm = partial(nn.Linear, bias=False), nn.RMSNorm
-        sizes = {"q": config.num_attention_heads, "k": config.num_key_value_heads}
-        sizes = {n: size * self.width for n, size in sizes.items()}
-        parts: dict[str, nn.Module] = {
-            f"{n}_proj": nn.Linear(width, sizes[m], config.model_type == "qwen2")
-            for n, m in zip("qkv", "qkk")
-        }
-        parts["o_proj"] = linear(sizes["q"], width)
-        if config.model_type == "qwen3":
-            parts |= {f"{n}_norm": norm(self.width, config.rms_norm_eps) for n in "qk"}
-        self.input_layernorm = norm(width, config.rms_norm_eps)
-        self.self_attn = nn.ModuleDict(parts)
-        self.post_attention_layernorm = norm(width, config.rms_norm_eps)
-        mlp = {f"{n}_proj": linear(width, inner) for n in ("gate", "up")}
-        self.mlp = nn.ModuleDict(mlp | {"down_proj": linear(inner, width)})
-
-    def forward(self, x, attend, turn):
-        """x (M, D); `attend` maps (M, (H + 2 J) K) to (M, H K); `turn`: cos, sin."""
-        heads = self._heads(self.input_layernorm(x), turn)
-        x = x + self.self_attn["o_proj"](attend(heads))
-        here, y = self.mlp, self.post_attention_layernorm(x)
-        gated = functional.silu(here["gate_proj"](y)) * here["up_proj"](y)
-        return x + here["down_proj"](gated)
-
-    def _heads(self, x, turn):
-        """Queries, keys and values (M, (H + 2 J) K); the first two turned."""
-        here = self.self_attn
-        parts = {n: here[f"{n}_proj"](x).unflatten(1, (-1, self.width)) for n in "qkv"}
-        for n in "qk":
-            if f"{n}_norm" in here:
-                parts[n] = here[f"{n}_norm"](parts[n])
-            parts[n] = rotate(parts[n], *turn)
-        return torch.cat(list(parts.values()), dim=1).flatten(1)

@@ -2,14 +2,13 @@
 
 from functools import partial
 
-import keras
 import tensorflow as tf
 
 from core import checks
 from core.settings import DecoderConfig
-from core.tf.attention import pack, rotate
+from core.tf.attention import pack
 from core.tf.checkpoints import initialise
-from core.tf.layers import Embedding, Linear, RMSNorm
+from core.tf.layers import DecoderBlock, Embedding, Linear, RMSNorm
 from core.tf.models.transformer import Transformer
 
 
@@ -33,7 +32,7 @@ class Decoder(Transformer):
         super().__init__(dtype=dtype)
         self.config, self.vocab_size = config, config.vocab_size
         size = config.vocab_size, config.hidden_size
-        blocks = [_Block(config, dtype) for _ in range(config.num_hidden_layers)]
+        blocks = [DecoderBlock(config, dtype) for _ in range(config.num_hidden_layers)]
         self.model = {
             "embed_tokens": Embedding(*size, dtype),
             "layers": blocks,
@@ -69,49 +68,3 @@ class Decoder(Transformer):
     def _logits(self, features):
         head = self.embedding if self.config.tie_word_embeddings else self.lm_head
         return tf.matmul(features, head.weight, transpose_b=True)
-
-
-class _Block(keras.layers.Layer):
-    """One layer: attention, then a gated MLP (SwiGLU), each added to its input."""
-
-    def __init__(self, config: DecoderConfig, dtype: str = "float32"):
-        super().__init__(dtype=dtype)
-        self.width, eps = config.head_dim, config.rms_norm_eps
-        width, inner = config.hidden_size, config.intermediate_size
-        linear = partial(Linear, dtype=dtype, bias=False)
-        sizes = {"q": config.num_attention_heads, "k": config.num_key_value_heads}
-        sizes = {n: size * self.width for n, size in sizes.items()}
-        parts: dict[str, keras.layers.Layer] = {
-            f"{n}_proj": Linear(width, sizes[m], dtype, config.model_type == "qwen2")
-            for n, m in zip("qkv", "qkk")
-        }
-        parts["o_proj"] = linear(sizes["q"], width)
-        if config.model_type == "qwen3":
-            parts |= {f"{n}_norm": RMSNorm(self.width, eps, dtype) for n in "qk"}
-        self.self_attn = parts  # whole: Keras tracks nothing that is added later
-        self.input_layernorm = RMSNorm(width, eps, dtype)
-        self.post_attention_layernorm = RMSNorm(width, eps, dtype)
-        mlp = {f"{n}_proj": linear(width, inner) for n in ("gate", "up")}
-        self.mlp = mlp | {"down_proj": linear(inner, width)}
-
-    def call(self, x, attend, turn):
-        """x (M, D); `attend` maps (M, (H + 2 J) K) to (M, H K); `turn`: cos, sin."""
-        heads = self._heads(self.input_layernorm(x), turn)
-        x = x + self.self_attn["o_proj"](attend(heads))
-        here, y = self.mlp, self.post_attention_layernorm(x)
-        gate = here["gate_proj"](y)
-        return x + here["down_proj"](gate * tf.sigmoid(gate) * here["up_proj"](y))
-
-    def _heads(self, x, turn):
-        """Queries, keys and values (M, (H + 2 J) K); the first two turned."""
-        here, parts = self.self_attn, {}
-        for n in "qkv":
-            flat = here[f"{n}_proj"](x)
-            heads = flat.shape[1] // self.width
-            parts[n] = tf.reshape(flat, (-1, heads, self.width))
-        for n in "qk":
-            if f"{n}_norm" in here:
-                parts[n] = here[f"{n}_norm"](parts[n])
-            parts[n] = rotate(parts[n], *turn)
-        heads = tf.concat(list(parts.values()), axis=1)
-        return tf.reshape(heads, (-1, heads.shape[1] * self.width))
