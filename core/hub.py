@@ -37,7 +37,9 @@ def load(
 ) -> Any:
     """A model with the weights of a directory, or of a name on the hub.
 
-    Only safetensors are read, and no code is taken from the directory.
+    Only safetensors are read, and no code is taken from the directory.  PyTorch's model
+    is on the CPU: `model.to(device)` moves it, before a trainer is made, and all that
+    samples, scores or trains it follows.  TensorFlow's is on the first GPU, if any.
 
     Args:
         half: models by their configs, get_weights, set_weights of `core.pt` or

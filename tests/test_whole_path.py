@@ -24,10 +24,13 @@ GPT2, BERT = "openai-community/gpt2", "google-bert/bert-base-uncased"
 QWEN, CHATS = "Qwen/Qwen2.5-0.5B", ["Qwen/Qwen2.5-0.5B-Instruct", "Qwen/Qwen3-0.6B"]
 LLAMA = "meta-llama/Llama-3.2-1B"
 WAYS = [(PT, pt_pretrained, GPT2), (TF, tf_pretrained, GPT2)]
-WAYS += [(PT, causal_lm, name) for name in (QWEN, *CHATS, LLAMA)]
+MODERN = (QWEN, *CHATS, LLAMA)
+WAYS += [(PT, pt_pretrained, name) for name in MODERN]
+WAYS += [(TF, tf_pretrained, name) for name in MODERN]
+WAYS += [(PT, causal_lm, QWEN)]  # as a model of `transformers`
 QUESTIONS = ["Where?", "What is 2 + 3?", "小明住在哪里？"]
 each_way = pytest.mark.parametrize(
-    ("fw", "files", "name"), WAYS, ids=[f"{fw.name} {name}" for fw, _, name in WAYS]
+    ("fw", "files", "name"), WAYS, ids=[f"{f.__name__} {n}" for _, f, n in WAYS]
 )
 
 
@@ -86,7 +89,7 @@ def test_from_a_name_to_a_directory(hub, tmp_path, monkeypatch, fw, files, name)
 @pytest.mark.parametrize("name", [QWEN, CHATS[0]])
 def test_rows_beyond_the_tokenizer_are_no_text(hub, name):
     """The distribution that is sampled is the model's, and its texts can be read."""
-    policy, tokenizer = causal_lm.load(name), PretrainedTokenizer(name)
+    policy, tokenizer = pt_pretrained.load(name), PretrainedTokenizer(name)
     assert policy.vocab_size > len(tokenizer)
     read = []
     env = task(

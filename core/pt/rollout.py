@@ -66,14 +66,15 @@ def sample(
     noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed)
     weight = policy.embedding.weight
     tensor = partial(torch.as_tensor, device=weight.device)
+    dtype = torch.promote_types(weight.dtype, torch.float32)  # not in half precision
     given = noise, mask
-    noise, mask = (x if x is None else tensor(x, dtype=weight.dtype) for x in given)
+    noise, mask = (x if x is None else tensor(x, dtype=dtype) for x in given)
     generator = None
     if seed is not None:
         generator = torch.Generator(weight.device).manual_seed(seed)
 
     def draw(logits, rows, t):
-        logits = sampling_logits(logits, temperature, top_k, top_p)
+        logits = sampling_logits(logits.to(dtype), temperature, top_k, top_p)
         scores = torch.log_softmax(logits, dim=-1)
         here = None if noise is None else noise[rows, t]
         tokens = _draw(scores, here, generator)
@@ -94,7 +95,8 @@ def _complete(policy, begun: tuple, draw: Callable, shape: tuple, ends) -> tuple
     """Tokens and their log-probabilities, (B, T); 0 in rows that have left."""
     logits, state = begun
     rows = torch.arange(shape[0], device=logits.device)  # those in the batch
-    completions, logprobs = rows.new_zeros(shape), logits.new_zeros(shape)
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    completions, logprobs = rows.new_zeros(shape), rows.new_zeros(shape, dtype=dtype)
     done, over = torch.zeros_like(rows, dtype=torch.bool), rows.new_tensor(ends)
     for t in range(shape[1]):
         tokens, scores = draw(logits, rows, t)

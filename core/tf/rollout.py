@@ -67,10 +67,11 @@ def sample(
     max_length, group_size, top_k, top_p = map(checks.plain, numbers)
     shape = len(prompts) * group_size, max_length
     noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed)
-    noise = None if noise is None else tf.constant(noise, policy.dtype)
+    dtype = "float64" if policy.dtype == "float64" else "float32"  # no half precision
+    noise = None if noise is None else tf.constant(noise, dtype)
     mask = None if mask is None else tf.constant(mask)
     first = None if seed is None else tf.constant(np.int64(seed).astype(np.int32))
-    heat = tf.constant(temperature, policy.dtype)
+    heat = tf.constant(temperature, dtype)
     loop = partial(_loop, policy, (ends, heat, top_k, top_p, first))
     begun = _start(policy, tf.constant(prompts), max_length, mask, group_size)
     texts, logprobs = _complete(policy, begun, loop, noise, shape)
@@ -85,7 +86,7 @@ def _complete(policy: Any, begun: tuple, loop: Callable, noise, shape: tuple) ->
     """Tokens and their log-probabilities, (B, T); 0 in rows that have left."""
     rows, done = np.arange(shape[0]), np.zeros(shape[0], dtype=bool)
     completions = np.zeros(shape, dtype=np.int64)
-    logprobs, t = np.zeros(shape, dtype=policy.dtype), 0
+    logprobs, t = np.zeros(shape), 0
     while True:
         here = noise
         if noise is not None and len(rows) < shape[0]:
@@ -97,7 +98,7 @@ def _complete(policy: Any, begun: tuple, loop: Callable, noise, shape: tuple) ->
         for array, values in zip((completions, logprobs), kept):
             array[rows, t : last + 1] = values.numpy()[t : last + 1].T
         if last == shape[1] - 1 or done.all():
-            return completions, logprobs
+            return completions, logprobs.astype(kept[1].dtype.as_numpy_dtype)
         t, size = last, len(rows)
         while size >= 2 * _SMALLEST and (~done).sum() <= size // 2:
             size //= 2
@@ -117,13 +118,14 @@ def _loop(policy: Any, settings: tuple, begun: tuple, t, length: int, done, nois
     """The compiled loop of `sample`, until the batch should shrink."""
     logits, state = begun
     ends, temperature, top_k, top_p, seed = settings
-    rows, dtype = logits.shape[0], logits.dtype
+    rows, dtype = logits.shape[0], temperature.dtype
     halves = policy._compiled and rows >= 2 * _SMALLEST
     least = rows // 2 if halves else 0  # go on while more rows than this do
     array = partial(tf.TensorArray, size=length, element_shape=(rows,))
     kept = [array(tf.int64), array(dtype)]
 
     def draw(t, logits, kept):
+        logits = tf.cast(logits, dtype)
         scores = tf.nn.log_softmax(sampling_logits(logits, temperature, top_k, top_p))
         # Not noise[:, t]: to XLA its t is a constant, each t a new program.
         here = None if noise is None else tf.gather(noise, t, axis=1)
