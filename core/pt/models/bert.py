@@ -104,8 +104,9 @@ class BERT(nn.Module):
 
     def _attend(self, seen, index, shape, qkv):
         """Queries, keys, values (M, 3D) to what they mix (M, D)."""
-        qkv = unpack(qkv, index, shape[0] * shape[1]).view(*shape, 3, -1)
-        heads = attention.split_heads(qkv, self.config.num_attention_heads)
+        qkv = unpack(qkv, index, shape[0] * shape[1]).view(*shape, -1)
+        width, count = self.config.hidden_size, self.config.num_attention_heads
+        heads = attention.split_heads(qkv, width // count, count)
         mixed = attention.attention(*heads, seen=seen)
         return pack(attention.merge_heads(mixed), index)
 

@@ -101,8 +101,9 @@ class BERT(keras.Model):
 
     def _attend(self, seen, shape, qkv):
         """Queries, keys, values (B L, 3D) to what they mix (B L, D)."""
-        qkv = tf.reshape(qkv, (*shape, 3, self.config.hidden_size))
-        heads = attention.split_heads(qkv, self.config.num_attention_heads)
+        width, count = self.config.hidden_size, self.config.num_attention_heads
+        qkv = tf.reshape(qkv, (*shape, 3 * width))
+        heads = attention.split_heads(qkv, width // count, count)
         return attention.merge_heads(attention.attention(*heads, seen=seen))
 
     def _classify(self, features, seen):
