@@ -20,7 +20,7 @@ from urllib.parse import unquote
 from uuid import NAMESPACE_URL, uuid5
 
 import headless
-from pdf import TEXT_OF, Book, replacing, run, settled
+from pdf import LEFT_OUT, TEXT_OF, Book, replacing, run, settled
 from tqdm import tqdm
 
 # What is only for a screen goes, and all that is drawn stays to be photographed.
@@ -226,9 +226,7 @@ def files(chapters, book, folder):
     colours = "\n".join(r.replace(light, "") for r in rules if r.startswith(light))
     title = (
         f"<h1>{html.escape(book.title)}</h1><p>{html.escape(book.author)}</p>"
-        f'<p><a href="{book.base}">{book.base}</a></p>'
-        "<p>Code that draws figures or imports is left out here; "
-        "the site and the notebooks have it.</p>"
+        f'<p><a href="{book.base}">{book.base}</a></p>{LEFT_OUT}'
     )
     found = {
         "book.css": colours + STYLE,

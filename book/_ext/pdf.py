@@ -23,14 +23,7 @@ import headless
 import toc
 import yaml
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import (
-    ArrayObject,
-    Fit,
-    FloatObject,
-    NameObject,
-    NullObject,
-    TextStringObject,
-)
+from pypdf.generic import Destination, Fit, NameObject, TextStringObject
 from reader_notebooks import listed, site
 from selenium.webdriver.support.ui import WebDriverWait
 from tqdm import tqdm
@@ -89,6 +82,10 @@ PAPER = {
     "preferCSSPageSize": True,
     "printBackground": True,
 }
+LEFT_OUT = (
+    "<p>Code that draws figures or imports is left out here; "
+    "the site and the notebooks have it.</p>"
+)
 FRONT = """
     body { font: 10pt/1.4 sans-serif; margin: 0; }
     h1 { break-before: page; font-size: 18pt; }
@@ -180,8 +177,7 @@ def front(browser, pages, book):
         f"<title>{html.escape(book.title)}</title><style>{FRONT}"
         "@page { margin: 18mm 17mm; }</style>"
         f'<div class="title">{title}<p>{date.today():%B %Y}</p><p>{book.base}</p>'
-        "<p>Code that draws figures or imports is left out here; "
-        "the site and the notebooks have it.</p></div>"
+        f"{LEFT_OUT}</div>"
         f"<h1>Contents</h1>{''.join(rows)}"
     )
     browser.get("about:blank")
@@ -200,13 +196,6 @@ def targets(page):
     return found | {f"{page.name}.html": (page.first, None)}
 
 
-def spot(writer, sheet, top):
-    """A destination: the sheet, at this height, enlarged as it is."""
-    where = NullObject() if top is None else FloatObject(top)
-    view = [NameObject("/XYZ"), NullObject(), where, NullObject()]
-    return ArrayObject([writer.pages[sheet].indirect_reference, *view])
-
-
 def link(writer, places, base):
     """Addresses of the published site become places of the book."""
     for sheet in writer.pages:
@@ -215,8 +204,11 @@ def link(writer, places, base):
             address = str(note.get("/A", {}).get("/URI", ""))
             place = places.get(address.removeprefix(base))
             if address.startswith(base) and place:
+                number, top = place
+                to = writer.pages[number].indirect_reference
+                goal = Destination(address, to, Fit.xyz(top=top))
                 del note["/A"]
-                note[NameObject("/Dest")] = spot(writer, *place)
+                note[NameObject("/Dest")] = goal.dest_array
 
 
 def bind(pages, cover, book):
@@ -240,20 +232,19 @@ def bind(pages, cover, book):
 
 def outline(writer, pages, places):
     """Parts, chapters, sections and what is below these."""
-    parents = {}
+    above = []  # (level, item) of what the next one may belong to
 
     def add(level, title, sheet, top=None):
-        fit = Fit.xyz(top=top) if top is not None else Fit.fit()
-        above = [parents[n] for n in sorted(parents) if n < level]
-        for lower in [n for n in parents if n >= level]:
-            del parents[lower]
-        parents[level] = writer.add_outline_item(
+        while above and above[-1][0] >= level:
+            above.pop()
+        item = writer.add_outline_item(
             title=title,
             page_number=sheet,
-            parent=above[-1] if above else None,
-            fit=fit,
+            parent=above[-1][1] if above else None,
+            fit=Fit.xyz(top=top),
             is_open=level == 0,
         )
+        above.append((level, item))
 
     for page in pages:
         sheet, _ = places[f"{page.name}.html"]
