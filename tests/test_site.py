@@ -8,29 +8,19 @@ import functools
 import http.server
 import json
 import re
-import shutil
 import threading
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import headless
 import pytest
 import yaml
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html"
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update "
-    "--disable-sync --disable-dev-shm-usage"
-).split()
-HOW = (
-    "the browser tests need Chromium and its driver; on Debian and Ubuntu: "
-    "apt-get install chromium chromium-driver"
-)
 
 
 def toc_pages():
@@ -76,20 +66,10 @@ def site(unavailable):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory, unavailable):
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (binary and driver):
-        unavailable(HOW)
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in [*FLAGS, f"--user-data-dir={profile}"]:
-        options.add_argument(flag)
-    options.set_capability(
-        "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
-    )
-    service = webdriver.ChromeService(executable_path=driver)
-    with webdriver.Chrome(options=options, service=service) as chrome:
+def browser(unavailable):
+    if not headless.available():
+        unavailable(headless.HOW)
+    with headless.chromium(browser="ALL", performance="ALL") as chrome:
         yield chrome
 
 

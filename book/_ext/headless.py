@@ -1,4 +1,7 @@
-"""Chromium without a window: it draws while the site is built, and prints its pages."""
+"""Chromium without a window: it draws while the site is built, and prints its pages.
+
+The tests open them in it, too.
+"""
 
 import shutil
 from contextlib import contextmanager
@@ -7,8 +10,9 @@ from tempfile import TemporaryDirectory
 from selenium import webdriver
 
 FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --no-first-run "
-    "--disable-background-networking --disable-dev-shm-usage"
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update "
+    "--disable-sync --disable-dev-shm-usage"
 ).split()
 HOW = (
     "Chromium and its driver are needed and were not found; on Debian and Ubuntu: "
@@ -32,12 +36,17 @@ def available():
 
 
 @contextmanager
-def chromium():
-    """A driver; it and its profile are gone afterwards."""
+def chromium(**logs):
+    """A driver; it and its profile are gone afterwards.
+
+    `logs` are the logs of Chromium to keep, as performance="ALL".
+    """
     if not available():
         raise FileNotFoundError(HOW)
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
+    if logs:
+        options.set_capability("goog:loggingPrefs", logs)
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         for flag in [*FLAGS, f"--user-data-dir={profile}"]:
             options.add_argument(flag)
