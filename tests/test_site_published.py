@@ -242,6 +242,14 @@ def test_chinese_says_that_it_is_chinese(site, page):  # noqa: F811
         assert parser.marked > 10
 
 
+def test_the_book_as_one_file_is_where_the_workflow_publishes_it(site):  # noqa: F811
+    workflow = (ROOT / ".github/workflows/pages.yml").read_text("utf-8")
+    for name in ("book.pdf", "book.epub"):
+        assert f"_build/html/{name}\n" in workflow
+        for page in ("book/intro", "book/running"):
+            assert f'href="{ADDRESS}{name}"' in html(page)
+
+
 # --- Search ---------------------------------------------------------------------
 
 
@@ -301,6 +309,13 @@ def test_each_equation_of_the_search_is_there(site):  # noqa: F811
     assert len(places) > 150
     for page, anchor in places:
         assert f'id="{anchor}"' in html(page)
+
+
+def test_a_function_is_found_by_its_name(browser, site):  # noqa: F811
+    """First where the reference describes it, then in the chapters that use it."""
+    links = [link for _, link in found(browser, site, "clipped_surrogate")]
+    assert links[0].startswith("book/api/") and links[0].count("clipped_surrogate")
+    assert "book/ppo.html" in links and len(links) == len(set(links))
 
 
 def test_an_excerpt_is_text_of_the_page(browser, site):  # noqa: F811
