@@ -87,7 +87,7 @@ def rotate(x, cos, sin):
         x: (M, H, K) float.
         cos, sin: (M, 1, K / 2), of the angles.
     Returns: (M, H, K) float.
-    Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
+    Source: Su et al. 2021, arXiv:2104.09864; the pairs are those of Llama and Qwen.
     """
     first, second = x.chunk(2, dim=-1)
     turned = first * cos - second * sin, second * cos + first * sin

@@ -89,7 +89,7 @@ def rotate(x, cos, sin):
         x: (M, H, K) float.
         cos, sin: (M, 1, K / 2), of the angles.
     Returns: (M, H, K) float.
-    Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
+    Source: Su et al. 2021, arXiv:2104.09864; the pairs are those of Llama and Qwen.
     """
     first, second = tf.split(x, 2, axis=-1)
     turned = first * cos - second * sin, second * cos + first * sin
