@@ -115,12 +115,14 @@ class BatchedEnvironment:
             targets: N texts that may be imitated (`core.pretraining.answers`).
         Raises: ValueError as above.
         """
-        ids, mask = tokenizer.encode_prompts(prompts)
+        with checks.about("prompts", ValueError):
+            ids, mask = tokenizer.encode_prompts(prompts)
         made = seen = None
         if targets is not None:
             texts, end = checks.texts("targets", targets), list(tokenizer.eos_ids[:1])
             rows = [tokenizer.encode(text) + end for text in texts]
-            made, seen = tokenizer.padded(rows)
+            with checks.about("targets", ValueError):
+                made, seen = tokenizer.padded(rows)
         return cls(
             ids,
             made,
@@ -188,7 +190,7 @@ class BatchedEnvironment:
         Returns: the three, with pad_id, 0 and 0 behind the end.
         """
         completions, seen = checks.written(completions, mask)
-        checks.shape(seen.shape, "mask", logprobs=logprobs)
+        checks.finite_array("logprobs", logprobs, seen.shape)
         lengths = seen.sum(axis=1).astype(int)
         for i, row in enumerate(completions if self.stop else ()):
             beginnings = [range(1, lengths[i]), True]

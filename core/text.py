@@ -236,7 +236,7 @@ class FileTokenizer(Tokenizer):
             texts of `PretrainedTokenizer.chat`; else it is spelled as any other text.
         """
         checks.text(text=text)
-        checks.one_of((True, False), special=special)
+        checks.one_of((True, False), special=checks.plain(special))
         self.backend.encode_special_tokens = not special
         with checks.about(f"text: {text!r}"):  # `tokenizers` raises any kind
             return self.backend.encode(text, add_special_tokens=False).ids
@@ -363,6 +363,8 @@ class PretrainedTokenizer(FileTokenizer):
         wanted = "messages: this model has no chat template, as a base model; give it"
         found = "prompts as plain text, or set `template` to that of its instruct model"
         checks.require(self.template is not None, f"{wanted} {found}")
+        wanted = 'messages: expected a list of {"role", "content"}, not empty'
+        checks.require(isinstance(messages, list) and messages, wanted)
         known = re.findall(r"\w+", str(self.template))
         unknown = [name for name in variables if name not in known]
         checks.require(not unknown, f"{unknown}: the template has no such variable")

@@ -126,6 +126,12 @@ def saved(half=None):
     return str(name)
 
 
+def chatting(half=None):
+    tokenizer = core_text.PretrainedTokenizer(saved())
+    tokenizer.template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    return tokenizer
+
+
 # --- Kinds -------------------------------------------------------------------
 
 X, M, GAMMA, SCORES = floats(4, 3), ended(MASK), share(0.5), rows(floats(4))
@@ -145,7 +151,7 @@ COMMON = {
     "batch_size": LENGTH,
     "decay": choice("cosine", "none"),
     "env": thing(env()),
-    "eos_id": optional(EOS),
+    "eos_id": optional(EOS.but("list", "array")),  # several, of which one is one
     "gamma": GAMMA,
     "group_size": SIZE,
     "mask": M,
@@ -176,6 +182,7 @@ SELF = {
     "CharTokenizer": Argument(TOKENIZER),
     "WordTokenizer": Argument(core_text.WordTokenizer(["abc b"])),
     "FileTokenizer": Argument(BYTES),
+    "PretrainedTokenizer": Argument(chatting, made=True),
 }
 
 # --- The modules --------------------------------------------------------------
@@ -242,6 +249,7 @@ CALLS = {
     },
     "core.settings": {
         "algorithm": only(algorithms.Algorithm(surrogate=algorithms.Clipped())),
+        "noise": choice("host", "device"),
         "per_prompt": count(2, 1, 4),
         "epochs": count(2, 1),
         "minibatches": count(2, 1, 4),
@@ -363,10 +371,14 @@ CALLS = {
         "keep_words": FLAG,
         "add_mask": FLAG,
         "add_eos": FLAG,
+        "special": FLAG,
+        "rows": thing([[3, 4], [5]], empty=[[3], []], text=["ab"], below=[[-1]]),
         "length": LENGTH,
         "side": choice("left", "right"),
         "vocab_size": count(259, 259),
         "folder": path(saved).but("empty"),  # the current one
+        "name": path(saved),
+        "messages": thing([{"role": "user", "content": "abc"}]),
         "ByteBPETokenizer": {"texts": SOME.but("none")},
         "FileTokenizer.save": {"folder": path(saved).but("no folder", "empty")},
         "FileTokenizer.join": {"tokens": texts("a", "b").but("fewer", "none")},
@@ -405,20 +417,62 @@ CALLS = {
         "token_from_text": ON_TOKENS,
         "potentials_from_text": ON_TOKENS,
         "terminal": {"mask": wide(M)},
-        "unpadded": {"eos_id": optional(count(2, 0)), "pad_id": count(0, 0)}
+        "unpadded": {
+            "eos_id": optional(count(2, 0).but("list", "array")),
+            "pad_id": count(0, 0),
+        }
         | {"texts": rows(wide(ids([[3, 2, 0], [4, 3, 2]], 0, None)))},
     },
-    "core.envs": {
+    "core.batched": {
         "prompts": wide(ids(PROMPTS, 0, 6)),
-        "targets": wide(ids(TARGETS[:2], 0, 6)),
+        "targets": optional(wide(ids(TARGETS[:2], 0, 6))),
         "token_reward": only(rewards.token_position_match),
         "vocab_size": count(6, 6),
         "tokenizer": optional(only(TOKENIZER)),
         "max_length": optional(LENGTH),
         "limit_ends": FLAG,
         "prompt_vocab_size": optional(count(6, 6)),
+        "columns": optional(
+            only({"a": [{"n": 1}, None]}, fewer={"a": [1]}, text={"a": "ab"})
+        ).but("dict"),
+        "stop": texts("ab", "c").but("fewer", "none"),
         "completions": TABLE,
         "rows": PICKED,
+        "logprobs": floats(4, 3, top=-1),
+        # with a vocabulary of the prompts beside it only EOS must be below
+        "BatchedEnvironment": {"vocab_size": count(6, 3), "tokenizer": only(TOKENIZER)},
+        "BatchedEnvironment (mask)": {
+            "vocab_size": count(6, 3),
+            "prompts": ids(PROMPTS, 0, 6),
+            "prompt_mask": optional(mask(BEFORE)).plus(hole=[[1, 0], [1, 1]]),
+            "stop": ...,
+        },
+        "BatchedEnvironment (targets)": {
+            "vocab_size": count(6, 3),
+            "targets": optional(ids(TARGETS[:2], 0, 6)),
+            "target_mask": optional(mask([[1, 1, 1], [1, 1, 0]])),
+            "stop": ...,
+        },
+        "BatchedEnvironment.from_texts": {
+            "prompts": texts("ab", "c"),
+            "targets": optional(texts("a", "bc")),
+            "reward": thing(rewards.exact_match),
+            "tokenizer": thing(TOKENIZER),
+            "max_length": optional(LENGTH),
+            "vocab_size": optional(count(6, 6)),
+        },
+        "BatchedEnvironment.wanted": {"rows": line(ids([0, 1, 1, 0], 0, 2))},
+        "BatchedEnvironment.targets_text": {"rows": line(ids([0, 1, 1, 0], 0, 2))},
+        "BatchedEnvironment.texts": {"completions": line(TABLE).but("empty")}
+        | {"mask": ...},
+        "BatchedEnvironment.texts (mask)": {"mask": optional(mask(MASK))},
+        "BatchedEnvironment.rewards": {"rows": ids([0, 1, 1, 0], 0, 2)},
+    },
+    "core.envs": {
+        "prompts": wide(ids(PROMPTS, 0, 6)),
+        "targets": wide(ids(TARGETS[:2], 0, 6)),
+        "vocab_size": count(6, 6),
+        "tokenizer": optional(only(TOKENIZER)),
         "text": text("abc"),
         "input_seq": line(ids([3, 4], 0, 6)),
         "target_seq": line(ids([3, 4], 0, 6)),
@@ -427,24 +481,6 @@ CALLS = {
         "options": optional(only({"row": 0}, above={"row": 1}, other={"a": 0})).but(
             "dict", "list"
         ),
-        # with a vocabulary of the prompts beside it only EOS must be below
-        "BatchedEnvironment": {"vocab_size": count(6, 3)},
-        "BatchedEnvironment (mask)": {
-            "vocab_size": count(6, 3),
-            "prompts": ids(PROMPTS, 0, 6),
-            "prompt_mask": optional(mask(BEFORE)).plus(hole=[[1, 0], [1, 1]]),
-        },
-        "BatchedEnvironment (targets)": {
-            "vocab_size": count(6, 3),
-            "targets": ids(TARGETS[:2], 0, 6),
-            "target_mask": optional(mask([[1, 1, 1], [1, 1, 0]])),
-        },
-        "BatchedEnvironment.wanted": {"rows": line(ids([0, 1, 1, 0], 0, 2))},
-        "BatchedEnvironment.targets_text": {"rows": line(ids([0, 1, 1, 0], 0, 2))},
-        "BatchedEnvironment.texts": {"completions": line(TABLE).but("empty")}
-        | {"mask": ...},
-        "BatchedEnvironment.texts (mask)": {"mask": optional(mask(MASK))},
-        "BatchedEnvironment.rewards": {"rows": ids([0, 1, 1, 0], 0, 2)},
         "TextEnvironment": {"reward": choice("position", "indicator")},
         "LMEnvironment": {
             "reward": choice("difference", "similarity"),

@@ -155,7 +155,7 @@ COMMON = {
     "config": thing(settings.SupervisedConfig(steps=4)),
     "dtype": choice("float64", "float32"),
     "env": thing(env()),
-    "eos_id": optional(count(2, 0, 5)),
+    "eos_id": optional(count(2, 0, 5).but("list", "array")),
     "epsilon": optional(share(0.5)),
     "every": count(50, 1),
     "group_size": count(2, 1),
