@@ -1,7 +1,8 @@
-"""One training on several processes, each with its devices.
+"""One training on several processes or devices, by the framework's own engines.
 
-PyTorch's own engines do it: torchrun starts the processes, DDP adds the gradients of
-whole copies, and FSDP2 those of a policy in shards.
+In PyTorch torchrun starts the processes, DDP adds the gradients of whole copies, and
+FSDP2 those of a policy in shards.  In TensorFlow it is `tf.distribute`, over the devices
+of one process or, with the variable TF_CONFIG, over those of several.
 """
 
 import os
@@ -71,8 +72,6 @@ class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
         do not divide the prompts of a step and the rows of an update.
     """
 
-    replicas = 1
-
     def __init__(
         self,
         policy: Any,
@@ -82,6 +81,7 @@ class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
         reference: Any = None,
     ) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.replicas = 1
         super().__init__(policy, env, config, baseline_network, reference)
         self._check_shared()
         loss = partial(super().loss)

@@ -153,7 +153,8 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
 
     def _gradients(self, parts: list[dict], reused: bool) -> tuple:
         """Clipped gradients of the parts' sum, their norms before, and metrics."""
-        alpha, found = self.config.alpha(len(self.history)), None
+        alpha = self.config.alpha(len(self.history))
+        found: Any = None
         for arrays in parts:
             batch = {name: self._tensor(a) for name, a in arrays.items()}
             loss_of = partial(self.loss, batch, alpha, reused)

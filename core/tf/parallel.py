@@ -1,7 +1,8 @@
-"""One training on several processes, each with its devices.
+"""One training on several processes or devices, by the framework's own engines.
 
-TensorFlow's own engine does it: `tf.distribute`, over the devices of one process or,
-with the variable TF_CONFIG, over those of several.
+In PyTorch torchrun starts the processes, DDP adds the gradients of whole copies, and
+FSDP2 those of a policy in shards.  In TensorFlow it is `tf.distribute`, over the devices
+of one process or, with the variable TF_CONFIG, over those of several.
 """
 
 import json
@@ -36,7 +37,7 @@ def started(backend: str | None = None, seconds: float = 60.0) -> Iterator[tuple
     Raises: ValueError where the environment names no others, or for a backend without
         its device.  When a process ends or hangs, the others raise an error in time.
     """
-    gpus = tf.config.list_logical_devices("GPU")
+    gpus = tf.config.list_physical_devices("GPU")
     backend = backend or BACKENDS[bool(gpus)]
     checks.one_of(BACKENDS, backend=backend)
     wanted = "backend: expected 'ring' without a GPU, got 'nccl'"
@@ -52,7 +53,7 @@ def started(backend: str | None = None, seconds: float = 60.0) -> Iterator[tuple
         )
         place = workers["task"]["index"], len(workers["cluster"]["worker"])
     else:
-        devices = gpus or tf.config.list_logical_devices("CPU")
+        devices = tf.config.list_logical_devices("GPU" if gpus else "CPU")
         wanted = "environment: expected TF_CONFIG, or several devices"
         checks.require(len(devices) > 1, f"{wanted}, got {len(devices)}")
         strategy = tf.distribute.MirroredStrategy([d.name for d in devices])
@@ -90,14 +91,15 @@ class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
         self._check_shared()
 
     def _gradients(self, parts: list[dict], reused: bool) -> tuple:
-        alpha, found = self._tensor(float(self.config.alpha(len(self.history)))), None
+        alpha = self._tensor(float(self.config.alpha(len(self.history))))
+        found: Any = None
         for first in range(0, len(parts), self.replicas):
             batches = [
                 {name: self._tensor(a) for name, a in arrays.items()}
                 for arrays in parts[first : first + self.replicas]
             ]
             found = self._everywhere(batches, alpha, reused, found)
-        added, metrics = found  # type: ignore[misc]
+        added, metrics = found
         return *self._clipped(added), metrics
 
     @compiled

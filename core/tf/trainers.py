@@ -176,7 +176,8 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
 
     def _gradients(self, parts: list[dict], reused: bool) -> tuple:
         """Clipped gradients of the parts' sum, their norms before, and metrics."""
-        alpha, found = self._tensor(float(self.config.alpha(len(self.history)))), None
+        alpha = self._tensor(float(self.config.alpha(len(self.history))))
+        found: Any = None
         for arrays in parts:
             batch = {name: self._tensor(a) for name, a in arrays.items()}
             found = self._added(batch, alpha, reused, found)

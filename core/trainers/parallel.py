@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from core import checks, sampling, weights
-from core.trainers.policy_gradient import split
+from core.trainers.policy_gradient import PolicyGradientTrainer, split
 from core.types import Rollout
 
 
-class Shared:
-    """Before a trainer among a class's bases, makes it one of several.
+class Shared(PolicyGradientTrainer):
+    """Before a framework's trainer among a class's bases: makes it one of several.
 
     A framework's half sets `rank` and `size`, this process's number and how many there
     are, `replicas`, the devices of each, `_sample`, and `_gathered`: rows (n, ...) of
@@ -30,7 +30,6 @@ class Shared:
     rank: int
     size: int
     replicas: int
-    config: Any
     _sample: Callable
     _gathered: Callable
 

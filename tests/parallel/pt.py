@@ -58,11 +58,7 @@ def killed(folder, rank):
     if rank == 1:
         step, die = one.step, lambda: os.kill(os.getpid(), signal.SIGKILL)
         one.step = lambda: die() if len(one.history) == 2 else step()
-    try:
-        one.train(4, progress=False, path=path, every=1)
-    except RuntimeError as error:
-        cases.tell(folder, f"killed.{rank}", str(error))
-        raise
+    one.train(4, progress=False, path=path, every=1)
 
 
 def resumed(folder, rank):
