@@ -1,15 +1,14 @@
 """One training on several processes or devices, by the framework's own engines.
 
 In PyTorch torchrun starts the processes, DDP adds the gradients of whole copies, and
-FSDP2 those of a policy in shards.  In TensorFlow it is `tf.distribute`, over the devices
-of one process or, with the variable TF_CONFIG, over those of several.
+FSDP2 those of a policy in shards.  In TensorFlow it is `tf.distribute`, over the
+devices of one process or, with the variable TF_CONFIG, over those of several.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
         self.replicas = 1
         super().__init__(policy, env, config, baseline_network, reference)
         self._check_shared()
-        loss = partial(super().loss)
+        loss: Any = self.loss
         if not isinstance(policy, FSDPModule):
             # Without a critic no term reads the policy's values: DDP has to look.
             unread = config.algorithm.advantage.predicts != "values"
@@ -96,9 +95,9 @@ class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
             checks.require(baseline_network is None, wanted)
         self._engine = loss
 
-    def loss(self, batch: dict, alpha, reused: bool) -> tuple:
+    def _term(self, *arguments) -> tuple:
         """The loss of this process's rows times `size`, as engines take means."""
-        loss, metrics = self._engine(batch, alpha, reused)
+        loss, metrics = self._engine(*arguments)
         return loss * self.size, metrics
 
     def _gradients(self, parts: list[dict], reused: bool) -> tuple:

@@ -86,7 +86,8 @@ def clipped_gradients(loss_of: Callable, optimizers: dict, max_norm: float) -> t
     Returns: name to scaled gradients; name to norm before; "loss" and the metrics.
     """
     found, metrics = gradients(loss_of, optimizers)
-    return *clipped(found, max_norm), metrics
+    found, norms = clipped(found, max_norm)  # in place
+    return found, norms, metrics
 
 
 def descend(optimizers: dict, gradients: dict, rate: float, weight_decay=0.0) -> None:
@@ -157,10 +158,13 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         found: Any = None
         for arrays in parts:
             batch = {name: self._tensor(a) for name, a in arrays.items()}
-            loss_of = partial(self.loss, batch, alpha, reused)
+            loss_of = partial(self._term, batch, alpha, reused)
             found = gradients(loss_of, self.optimizers, found)
         added, metrics = found
         return *clipped(added, self.config.max_grad_norm), metrics
+
+    def _term(self, *arguments) -> tuple:
+        return self.loss(*arguments)
 
     def loss(self, batch: dict, alpha, reused: bool) -> tuple:
         """The loss of a batch and its metrics.

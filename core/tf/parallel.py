@@ -1,8 +1,8 @@
 """One training on several processes or devices, by the framework's own engines.
 
 In PyTorch torchrun starts the processes, DDP adds the gradients of whole copies, and
-FSDP2 those of a policy in shards.  In TensorFlow it is `tf.distribute`, over the devices
-of one process or, with the variable TF_CONFIG, over those of several.
+FSDP2 those of a policy in shards.  In TensorFlow it is `tf.distribute`, over the
+devices of one process or, with the variable TF_CONFIG, over those of several.
 """
 
 import json
