@@ -16,7 +16,7 @@ from pathlib import Path
 import core.quiet  # noqa: F401
 from core.advantages import Group
 from core.algorithms import Algorithm, Clipped, TokenMean
-from core.envs import BatchedEnvironment
+from core.batched import BatchedEnvironment
 from core.rewards import token_position_match
 from core.settings import GPTConfig, PolicyGradientConfig
 

@@ -19,7 +19,7 @@ from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.nn.parallel import DistributedDataParallel
 
 from core import checks
-from core.envs import BatchedEnvironment
+from core.batched import BatchedEnvironment
 from core.pt import rollout, trainers
 from core.settings import PolicyGradientConfig
 from core.trainers.parallel import Shared

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from core import checks
-from core.envs import BatchedEnvironment
+from core.batched import BatchedEnvironment
 from core.settings import PolicyGradientConfig
 from core.tf import rollout, trainers
 from core.tf.layers import compiled

@@ -83,25 +83,23 @@ class Shared(PolicyGradientTrainer):
         return sampling.rollout(self._shared_sample, *arguments, **more)
 
     def _shared_sample(
-        self, policy, prompts, max_length, noise=None, *rest, seed=None, **more
+        self, policy, prompts, length, noise, *rest, prompt_mask=None, seed=None, **more
     ) -> list:
         """As the framework's `sample`: this process's share, and the others'.
 
         Of the noise that one process would draw, each takes that of its rows; a seed
         gives each a stream of its own.
         """
-        mine, mask = self._mine(len(prompts)), more.pop("prompt_mask")
+        mine = self._mine(len(prompts))
         if noise is not None:
             noise = noise[self._mine(len(noise))]
+        if prompt_mask is not None:
+            more["prompt_mask"] = prompt_mask[mine]
         if seed is not None:
-            more["seed"] = np.random.SeedSequence([seed, self.rank]).generate_state(1)[
-                0
-            ]
-        more["prompt_mask"] = None if mask is None else mask[mine]
+            stream = np.random.SeedSequence([seed, self.rank])
+            more["seed"] = int(stream.generate_state(1)[0])
         with self._together("sampling"):
-            drawn = self._sample(
-                policy, prompts[mine], max_length, noise, *rest, **more
-            )
+            drawn = self._sample(policy, prompts[mine], length, noise, *rest, **more)
         return [self._gathered(array) for array in drawn]
 
     def reference_logprobs(self, batch: Rollout):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from core import envs, rewards
+from core import rewards
 from core.advantages import (
     BatchMean,
     Critic,
@@ -23,6 +23,7 @@ from core.algorithms import (
     SequenceMean,
     TokenMean,
 )
+from core.batched import BatchedEnvironment
 from core.settings import GPTConfig, PolicyGradientConfig
 
 CLIPPED = Clipped(low=0.01, high=0.01)
@@ -52,7 +53,7 @@ SIZES = {"embedding_dim": 4, "hidden_dim": 6}
 def env(padded):
     prompts = np.array([[3, 4], [4, 5], [5, 3], [0, 4]])
     targets = np.array([[3, 4, 2, 0], [4, 5, 3, 2], [5, 2, 0, 0], [4, 4, 2, 0]])
-    task = envs.BatchedEnvironment(
+    task = BatchedEnvironment(
         prompts, targets, rewards.token_position_match, 6, eos_id=2
     )
     if padded:  # no recurrent policy reads padding
