@@ -335,6 +335,12 @@ class Record:
 # --- What a model is made of, and what it reads -----------------------------
 
 
+def precision(dtype: str) -> None:
+    """The precision of a GPT is a known one."""
+    known = ("float32", "float64", "bfloat16", "mixed_bfloat16")
+    one_of(known, dtype=dtype)
+
+
 def network(dtype: str, vocab_size=1, embedding_dim=1, hidden_dim=1) -> None:
     """The precision is a known one, and each size of a network at least 1."""
     one_of(("float32", "float64"), dtype=dtype)

@@ -5,6 +5,8 @@ Names and shapes are the same in both frameworks, so what one saves the other lo
 
 from pathlib import Path
 
+import ml_dtypes
+import numpy as np
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -83,11 +85,16 @@ def set_moments(optimizer, model: nn.Module, moments: dict, steps: int) -> None:
 def _array(tensor):
     """A copy in NumPy; of a tensor in shards, of the whole."""
     whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-    return whole.detach().cpu().numpy().copy()
+    whole = whole.detach().cpu()
+    if whole.dtype is torch.bfloat16:  # the one that PyTorch's `numpy` lacks
+        return whole.view(torch.int16).numpy().copy().view(ml_dtypes.bfloat16)
+    return whole.numpy().copy()
 
 
 def _tensor(array, parameter):
     """A copy beside a parameter, in shards as it is."""
+    if array.dtype == ml_dtypes.bfloat16:
+        array = array.astype(np.float32)
     tensor = torch.from_numpy(array.copy()).to(parameter.device, parameter.dtype)
     if not isinstance(parameter, DTensor):
         return tensor

@@ -5,7 +5,7 @@ M tokens, B rows, L length, D width; H heads of queries, J of keys, K their widt
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -75,7 +75,8 @@ class DecoderBlock(nn.Module):
         parts = {n: here[f"{n}_proj"](x).unflatten(1, (-1, self.width)) for n in "qkv"}
         for n in "qk":
             if f"{n}_norm" in here:
-                parts[n] = here[f"{n}_norm"](parts[n])
+                norm = here[f"{n}_norm"]
+                parts[n] = norm(parts[n].to(norm.weight.dtype))
             parts[n] = rotate(parts[n], *turn)
         return torch.cat(list(parts.values()), dim=1).flatten(1)
 
@@ -105,6 +106,23 @@ class Conv1D(nn.Module):
     def forward(self, x):
         """(M, in) to (M, out)."""
         return torch.addmm(self.bias, x, self.weight)
+
+
+def exact(x):
+    """In float32 at least: logits, values and what is made of them."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def computed(method: Callable) -> Callable:
+    """A method of a model; where that is `mixed`, its products are in bfloat16."""
+
+    @wraps(method)
+    def call(self, *arguments, **named):
+        device = self.embedding.weight.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.mixed):
+            return method(self, *arguments, **named)
+
+    return call
 
 
 def lstm_layer(inputs: int, width: int) -> nn.LSTM:

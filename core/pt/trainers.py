@@ -11,6 +11,7 @@ import torch
 from core import checks
 from core.advantages import unwrapped
 from core.pt import checkpoints, losses
+from core.pt.layers import exact
 from core.pt.logprobs import kl_estimate
 from core.pt.objective import policy_loss
 from core.pt.rollout import rollout
@@ -30,11 +31,11 @@ def adam(model: Any) -> Any:
 
 
 def tensor_like(array, model: Any):
-    """NumPy to a tensor beside a model; floats and bools in its precision."""
+    """NumPy to a tensor beside a model; real numbers in its precision or float32."""
     weight = next(model.parameters())
     tensor = torch.from_numpy(np.asarray(array)).to(weight.device)
-    exact = tensor.is_floating_point() or tensor.dtype is torch.bool
-    return tensor.to(weight) if exact else tensor
+    real = tensor.is_floating_point() or tensor.dtype is torch.bool
+    return tensor.to(exact(weight).dtype) if real else tensor
 
 
 def gradients(loss_of: Callable, optimizers: dict, before: Any = None) -> tuple:

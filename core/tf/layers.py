@@ -115,6 +115,11 @@ class Conv1D(keras.layers.Layer):
         return tf.matmul(x, self.weight) + self.bias
 
 
+def exact(x):
+    """In float32 at least: logits, values and what is made of them."""
+    return tf.cast(x, tf.float64 if x.dtype == tf.float64 else tf.float32)
+
+
 def lstm_layer(width: int, dtype: str = "float32") -> keras.layers.LSTM:
     """An LSTM that reads (B, L, in), with one bias that is trained."""
     return keras.layers.LSTM(
@@ -173,9 +178,9 @@ class LayerNorm(keras.layers.Layer):
 
     def call(self, x):
         """(..., width) to the same shape."""
-        centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+        centred = exact(x) - tf.reduce_mean(exact(x), axis=-1, keepdims=True)
         variance = tf.reduce_mean(centred**2, axis=-1, keepdims=True)
-        scaled = centred * tf.math.rsqrt(variance + self.epsilon)
+        scaled = tf.cast(centred * tf.math.rsqrt(variance + self.epsilon), x.dtype)
         return scaled * self.weight + self.bias
 
 
@@ -189,8 +194,9 @@ class RMSNorm(keras.layers.Layer):
 
     def call(self, x):
         """(..., width) to the same shape."""
-        square = tf.reduce_mean(x**2, axis=-1, keepdims=True)
-        return x * tf.math.rsqrt(square + self.epsilon) * self.weight
+        square = tf.reduce_mean(exact(x) ** 2, axis=-1, keepdims=True)
+        scaled = exact(x) * tf.math.rsqrt(square + self.epsilon)
+        return tf.cast(scaled, x.dtype) * self.weight
 
 
 def compiled(function: Callable, xla: bool = False) -> Callable:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from core import checks
 from core.advantages import unwrapped
 from core.tf import checkpoints, losses
-from core.tf.layers import compiled
+from core.tf.layers import compiled, exact
 from core.tf.logprobs import kl_estimate
 from core.tf.objective import policy_loss
 from core.tf.rollout import rollout
@@ -52,10 +52,10 @@ class _Adam:
 
 
 def tensor_like(array, model: Any):
-    """NumPy to a tensor beside a model; floats and bools in its precision."""
+    """NumPy to a tensor beside a model; real numbers in its precision or float32."""
     tensor = tf.convert_to_tensor(np.asarray(array))
-    exact = tensor.dtype.is_floating or tensor.dtype.is_bool
-    return tf.cast(tensor, model.dtype) if exact else tensor
+    real = tensor.dtype.is_floating or tensor.dtype.is_bool
+    return tf.cast(tensor, model.dtype) if real else tensor
 
 
 def gradients(loss_of: Callable, optimizers: dict, before: Any = None) -> tuple:
@@ -95,9 +95,9 @@ def clipped(gradients: dict, max_norm: float) -> tuple:
     """
     found, norms = {}, {}
     for name, group in gradients.items():
-        norms[name] = tf.linalg.global_norm(group)
+        norms[name] = tf.linalg.global_norm([exact(g) for g in group])
         scale = tf.minimum(max_norm / (norms[name] + 1e-6), 1)
-        found[name] = [gradient * scale for gradient in group]
+        found[name] = [g * tf.cast(scale, g.dtype) for g in group]
     return found, norms
 
 

@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from core import checks
 from core.pt.attention import pack
 from core.pt.checkpoints import initialise
-from core.pt.layers import DecoderBlock
+from core.pt.layers import DecoderBlock, exact
 from core.pt.models.transformer import Transformer
 from core.settings import DecoderConfig
 
@@ -24,7 +23,7 @@ class Decoder(Transformer):
     Args:
         config: `core.settings.DecoderConfig`.
         seed: of the initial weights, the same in both frameworks.
-        dtype: "float32" or "float64".
+        dtype: as `Transformer` says.
     Source: Touvron et al. 2023, arXiv:2302.13971; Qwen3: Yang et al. 2025,
         arXiv:2505.09388.
     """
@@ -32,8 +31,7 @@ class Decoder(Transformer):
     model: Any  # an nn.ModuleDict
 
     def __init__(self, config: DecoderConfig, seed: int = 0, dtype: str = "float32"):
-        checks.network(dtype)
-        super().__init__()
+        super().__init__(dtype)
         self.config, self.vocab_size = config, config.vocab_size
         size = config.vocab_size, config.hidden_size
         self.model = nn.ModuleDict(
@@ -48,7 +46,7 @@ class Decoder(Transformer):
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(*reversed(size), bias=False)
         self.value_head = nn.Linear(config.hidden_size, 1)
-        self.to(getattr(torch, dtype))
+        self.to(getattr(torch, "float32" if self.mixed else dtype))
         initialise(self, seed)
 
     @property
@@ -64,8 +62,8 @@ class Decoder(Transformer):
 
     def _turn(self, places, x):
         """Cosine and sine (M, 1, K / 2) of the angles at these positions (M,)."""
-        exact = torch.promote_types(x.dtype, torch.float32)  # half precision is none
-        frequencies = torch.as_tensor(self.config.frequencies(), dtype=exact)
+        wide = exact(x).dtype  # half precision has too few digits
+        frequencies = torch.as_tensor(self.config.frequencies(), dtype=wide)
         angles = places[:, None, None] * frequencies.to(x.device)
         return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
 
@@ -74,4 +72,5 @@ class Decoder(Transformer):
 
     def _logits(self, features):
         tied = self.config.tie_word_embeddings
-        return features @ (self.embedding if tied else self.lm_head).weight.T
+        head = self.embedding if tied else self.lm_head
+        return exact(features @ head.weight.T)

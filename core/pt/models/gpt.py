@@ -5,10 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from core import checks
 from core.pt.attention import pack
 from core.pt.checkpoints import initialise
-from core.pt.layers import Block
+from core.pt.layers import Block, exact
 from core.pt.models.transformer import Transformer
 from core.settings import GPTConfig
 
@@ -19,15 +18,14 @@ class GPT(Transformer):
     Args:
         config: `core.settings.GPTConfig`.
         seed: of the initial weights, the same in both frameworks.
-        dtype: "float32" or "float64".
+        dtype: as `Transformer` says.
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
     """
 
     transformer: Any  # an nn.ModuleDict
 
     def __init__(self, config: GPTConfig, seed: int = 0, dtype: str = "float32"):
-        checks.network(dtype)
-        super().__init__()
+        super().__init__(dtype)
         self.config, self.vocab_size = config, config.vocab_size
         self.transformer = nn.ModuleDict(
             {
@@ -38,7 +36,7 @@ class GPT(Transformer):
             }
         )
         self.value_head = nn.Linear(config.n_embd, 1)
-        self.to(getattr(torch, dtype))
+        self.to(getattr(torch, "float32" if self.mixed else dtype))
         initialise(self, seed)
 
     @property
@@ -54,4 +52,4 @@ class GPT(Transformer):
         return self.transformer["ln_f"](x)
 
     def _logits(self, features):
-        return features @ self.embedding.weight.T
+        return exact(features @ self.embedding.weight.T)

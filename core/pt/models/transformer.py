@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from core import checks, sampling
 from core.policies import TokenPolicy
 from core.pt import attention
 from core.pt.attention import Cache, pack, unpack
-from core.pt.layers import known, under
+from core.pt.layers import computed, exact, known, under
 from core.pt.logprobs import token_scores
 
 
@@ -19,11 +20,26 @@ class Transformer(TokenPolicy, nn.Module):
 
     Prompts are read once for all completions of a group, padding is not computed, and
     there is no dropout: the policy that is trained is the one that sampled.
+
+    Args:
+        dtype: "float32" or "float64"; "bfloat16", where all is frozen but an adapter;
+            "mixed_bfloat16": computed in that, with weights that stay in float32.
+            Logits, values and what is made of them have float32 in any case.
+    Attributes:
+        recompute: whether a block's activations are computed again in the backward
+            pass, and not kept for it: less memory, for one more forward pass.
     """
 
     config: Any
     value_head: Any  # an nn.Linear
+    recompute = False
 
+    def __init__(self, dtype: str):
+        checks.precision(dtype)
+        super().__init__()
+        self.mixed = dtype == "mixed_bfloat16"
+
+    @computed
     def forward(self, ids, attention_mask=None):
         """Logits of the next token and value of the state, at each position.
 
@@ -39,21 +55,23 @@ class Transformer(TokenPolicy, nn.Module):
             positions = attention.position_ids(attention_mask)
             seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
         features, _ = self._read(ids, positions, seen)
-        logits, values = self._logits(features), self.value_head(features)
+        logits, values = self._logits(features), self._values(features)
         return logits.view(*ids.shape, -1), values.view(ids.shape)
 
+    @computed
     def score(self, prompts, completions, prompt_mask=None):
         """Logits (B, T, V) and values (B, T) along completions."""
         features, _ = self._states(prompts, completions, None, prompt_mask)
-        logits, values = self._logits(features), self.value_head(features)
+        logits, values = self._logits(features), self._values(features)
         shape = completions.shape
         return logits.view(*shape, -1), values.view(shape)
 
+    @computed
     def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
         """As `evaluate`; behind the last 1 of the mask nothing is computed."""
         completions, left = known(completions, mask)
         features, index = self._states(prompts, completions, left, prompt_mask)
-        values, n = self.value_head(features)[:, 0], completions.numel()
+        values, n = self._values(features)[:, 0], completions.numel()
         tokens = pack(completions.reshape(-1), index)
         size = n * self.vocab_size
         scores = token_scores(self._logits, features, tokens, size, *sampled)
@@ -62,6 +80,7 @@ class Transformer(TokenPolicy, nn.Module):
             for flat in (*scores, values)
         )
 
+    @computed
     def start(self, prompts, max_length: int, prompt_mask=None, group_size: int = 1):
         """Read the prompts (N, P): logits of token 0 (B, V) and the cache."""
         checks.positions(
@@ -77,6 +96,7 @@ class Transformer(TokenPolicy, nn.Module):
         positions = lengths.repeat_interleave(group_size)
         return logits, Cache(prefix, own, positions, 0)
 
+    @computed
     def step(self, tokens, state: Cache):
         """Read one token (B,): logits of the next (B, V) and the cache."""
         x, blocks = self._embed(tokens, state.positions)  # (B, D)
@@ -110,6 +130,9 @@ class Transformer(TokenPolicy, nn.Module):
     def _logits(self, features):
         """(M, D) to (M, V)."""
         raise NotImplementedError
+
+    def _values(self, features):
+        return exact(self.value_head(features.to(self.value_head.weight.dtype)))
 
     def _states(self, prompts, completions, mask, prompt_mask):
         """Features (M, D) in which the M tokens under the mask were chosen,
@@ -158,7 +181,10 @@ class Transformer(TokenPolicy, nn.Module):
         memory = []
         for block, before in zip(blocks, prefix or [None] * len(blocks)):
             attend = partial(self._attend, before, seen, index, ids.shape, memory)
-            x = block(x, attend=attend)
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(block, x, attend, use_reentrant=False)
+            else:
+                x = block(x, attend=attend)
         return self._norm(x), memory
 
     def _attend(self, prefix, seen, index, shape, memory: list, qkv):

@@ -4,11 +4,10 @@ from functools import partial
 
 import tensorflow as tf
 
-from core import checks
 from core.settings import DecoderConfig
 from core.tf.attention import pack
 from core.tf.checkpoints import initialise
-from core.tf.layers import DecoderBlock, Embedding, Linear, RMSNorm
+from core.tf.layers import DecoderBlock, Embedding, Linear, RMSNorm, exact
 from core.tf.models.transformer import Transformer
 
 
@@ -22,14 +21,13 @@ class Decoder(Transformer):
     Args:
         config: `core.settings.DecoderConfig`.
         seed: of the initial weights, the same in both frameworks.
-        dtype: "float32" or "float64".
+        dtype: as `Transformer` says.
     Source: Touvron et al. 2023, arXiv:2302.13971; Qwen3: Yang et al. 2025,
         arXiv:2505.09388.
     """
 
     def __init__(self, config: DecoderConfig, seed: int = 0, dtype: str = "float32"):
-        checks.network(dtype)
-        super().__init__(dtype=dtype)
+        super().__init__(dtype)
         self.config, self.vocab_size = config, config.vocab_size
         size = config.vocab_size, config.hidden_size
         blocks = [DecoderBlock(config, dtype) for _ in range(config.num_hidden_layers)]
@@ -40,7 +38,7 @@ class Decoder(Transformer):
         }
         if not config.tie_word_embeddings:
             self.lm_head = Linear(*reversed(size), dtype, bias=False)
-        self.value_head = Linear(config.hidden_size, 1, dtype)
+        self.value_head = Linear(config.hidden_size, 1, self.dtype)
         initialise(self, seed)
 
     @property
@@ -57,9 +55,9 @@ class Decoder(Transformer):
 
     def _turn(self, places, dtype):
         """Cosine and sine (M, 1, K / 2) of the angles at these positions (M,)."""
-        exact = tf.float64 if dtype == tf.float64 else tf.float32  # half is not enough
-        frequencies = tf.constant(self.config.frequencies(), exact)
-        angles = tf.cast(places, exact)[:, None, None] * frequencies
+        wide = tf.float64 if dtype == tf.float64 else tf.float32  # half is not enough
+        frequencies = tf.constant(self.config.frequencies(), wide)
+        angles = tf.cast(places, wide)[:, None, None] * frequencies
         return tf.cast(tf.cos(angles), dtype), tf.cast(tf.sin(angles), dtype)
 
     def _norm(self, x):
@@ -67,4 +65,5 @@ class Decoder(Transformer):
 
     def _logits(self, features):
         head = self.embedding if self.config.tie_word_embeddings else self.lm_head
-        return tf.matmul(features, head.weight, transpose_b=True)
+        table = tf.cast(head.weight, features.dtype)
+        return exact(tf.matmul(features, table, transpose_b=True))

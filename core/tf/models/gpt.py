@@ -2,11 +2,10 @@
 
 import tensorflow as tf
 
-from core import checks
 from core.settings import GPTConfig
 from core.tf.attention import pack
 from core.tf.checkpoints import initialise
-from core.tf.layers import Block, Embedding, LayerNorm, Linear
+from core.tf.layers import Block, Embedding, LayerNorm, Linear, exact
 from core.tf.models.transformer import Transformer
 
 
@@ -16,13 +15,12 @@ class GPT(Transformer):
     Args:
         config: `core.settings.GPTConfig`.
         seed: of the initial weights, the same in both frameworks.
-        dtype: "float32" or "float64".
+        dtype: as `Transformer` says.
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
     """
 
     def __init__(self, config: GPTConfig, seed: int = 0, dtype: str = "float32"):
-        checks.network(dtype)
-        super().__init__(dtype=dtype)
+        super().__init__(dtype)
         self.config, self.vocab_size = config, config.vocab_size
         self.transformer = {
             "wte": Embedding(config.vocab_size, config.n_embd, dtype),
@@ -30,7 +28,7 @@ class GPT(Transformer):
             "h": [Block(config, dtype) for _ in range(config.n_layer)],
             "ln_f": LayerNorm(config.n_embd, config.layer_norm_epsilon, dtype),
         }
-        self.value_head = Linear(config.n_embd, 1, dtype)
+        self.value_head = Linear(config.n_embd, 1, self.dtype)
         initialise(self, seed)
 
     @property
@@ -46,4 +44,5 @@ class GPT(Transformer):
         return self.transformer["ln_f"](x)
 
     def _logits(self, features):
-        return tf.matmul(features, self.embedding.weight, transpose_b=True)
+        table = tf.cast(self.embedding.weight, features.dtype)
+        return exact(tf.matmul(features, table, transpose_b=True))

@@ -1,5 +1,6 @@
 """What GPT and the decoder share; the letters are those of `core.tf.models`."""
 
+import itertools
 import math
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from core import checks, sampling
 from core.policies import TokenPolicy
 from core.tf import attention
 from core.tf.attention import Cache, pack, unpack
-from core.tf.layers import known, under
+from core.tf.layers import exact, known, under
 from core.tf.logprobs import token_scores
 
 
@@ -20,11 +21,24 @@ class Transformer(TokenPolicy, keras.Model):
 
     Prompts are read once for all completions of a group, padding is not computed, and
     there is no dropout: the policy that is trained is the one that sampled.
+
+    Args:
+        dtype: "float32" or "float64"; "bfloat16", where all is frozen but an adapter;
+            "mixed_bfloat16": computed in that, with weights that stay in float32.
+            Logits, values and what is made of them have float32 in any case.
+    Attributes:
+        recompute: whether a block's activations are computed again in the backward
+            pass, and not kept for it: less memory, for one more forward pass.
     """
 
     config: Any
     value_head: Any  # a Linear
     _compiled = True  # by XLA while it samples
+    recompute = False
+
+    def __init__(self, dtype: str):
+        checks.precision(dtype)
+        super().__init__(dtype="float64" if dtype == "float64" else "float32")
 
     def call(self, ids, attention_mask=None):
         """Logits of the next token and value of the state, at each position.
@@ -42,13 +56,13 @@ class Transformer(TokenPolicy, keras.Model):
             positions = attention.position_ids(mask)
             seen = (mask > 0)[:, None, None]  # (B, 1, 1, L)
         features, _ = self._read(ids, positions, seen)
-        logits, values = self._logits(features), self.value_head(features)
+        logits, values = self._logits(features), self._values(features)
         return (tf.reshape(logits, (*ids.shape, -1)), tf.reshape(values, ids.shape))
 
     def score(self, prompts, completions, prompt_mask=None):
         """Logits (B, T, V) and values (B, T) along completions."""
         features, _ = self._states(prompts, completions, None, prompt_mask)
-        logits, values = self._logits(features), self.value_head(features)
+        logits, values = self._logits(features), self._values(features)
         shape = completions.shape
         return tf.reshape(logits, (*shape, -1)), tf.reshape(values, shape)
 
@@ -56,7 +70,7 @@ class Transformer(TokenPolicy, keras.Model):
         """As `evaluate`; behind the last 1 of the mask nothing is computed."""
         completions, left = known(completions, mask)
         features, index = self._states(prompts, completions, left, prompt_mask)
-        values, n = self.value_head(features)[:, 0], math.prod(completions.shape)
+        values, n = self._values(features)[:, 0], math.prod(completions.shape)
         tokens = pack(tf.reshape(completions, (-1,)), index)
         size = n * self.vocab_size
         scores = token_scores(self._logits, features, tokens, size, *sampled)
@@ -118,6 +132,9 @@ class Transformer(TokenPolicy, keras.Model):
         """(M, D) to (M, V)."""
         raise NotImplementedError
 
+    def _values(self, features):
+        return self.value_head(exact(features))
+
     def _states(self, prompts, completions, mask, prompt_mask):
         """Features (M, D) in which the M tokens under the mask were chosen,
         and where these stand in B·T; None: everywhere."""
@@ -164,9 +181,21 @@ class Transformer(TokenPolicy, keras.Model):
         seen = causal if seen is None else causal & seen
         memory = []
         for block, before in zip(blocks, prefix or [None] * len(blocks)):
-            attend = partial(self._attend, before, seen, index, ids.shape, memory)
-            x = block(x, attend=attend)
+            x = self._block(block, x, before, seen, index, ids.shape, memory)
         return self._norm(x), memory
+
+    def _block(self, block, x, prefix, seen, index, shape, memory: list):
+        """A block of a whole pass, whose activations are kept or not."""
+
+        def whole(x, *before):  # TensorFlow gives these a gradient, no others
+            made, known = [], (*before, prefix[-1]) if before else None
+            attend = partial(self._attend, known, seen, index, shape, made)
+            return block(x, attend=attend), *itertools.chain(*made)
+
+        run = tf.recompute_grad(whole) if self.recompute else whole
+        x, *made = run(x, *(prefix[:-1] if prefix else ()))
+        memory += [tuple(made)] if made else []
+        return x
 
     def _attend(self, prefix, seen, index, shape, memory: list, qkv):
         """Attention of a whole pass; `memory` gets the block's of a prompt."""
