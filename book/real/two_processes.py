@@ -1,13 +1,13 @@
 """One GRPO training on several processes: the numbers are those of one.
 
     cd book
+    export PYTHONPATH=..
     python -m torch.distributed.run --nproc-per-node 2 -m real.two_processes
     python -m real.two_processes --tensorflow
 
-The first line starts two processes of PyTorch, the second TensorFlow on two devices
+The third line starts two processes of PyTorch, the last TensorFlow on two devices
 of one process (its GPUs, or its processor cut in two).  With the variable TF_CONFIG,
-which names the others, TensorFlow's is one process of several.  `core` is found where
-it is installed, or by PYTHONPATH.
+which names the others, TensorFlow's is one process of several.
 """
 
 import argparse
