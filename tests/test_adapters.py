@@ -285,19 +285,21 @@ def test_a_model_with_an_adapter_is_no_whole_model(tmp_path):
 
 def test_bad_files(tmp_path):
     pt_adapters.save(tmp_path, adapted(PT))
-    told = json.loads((tmp_path / adapters.CONFIG).read_text())
+    told = json.loads((tmp_path / adapters.CONFIG).read_text("utf-8"))
     for name, value in (("use_dora", True), ("peft_type", "IA3"), ("bias", "all")):
-        (tmp_path / adapters.CONFIG).write_text(json.dumps(told | {name: value}))
+        (tmp_path / adapters.CONFIG).write_text(
+            json.dumps(told | {name: value}), "utf-8"
+        )
         with pytest.raises(ValueError, match=f"{name}: expected"):
             pt_adapters.load(tmp_path, policy(PT))
-    (tmp_path / adapters.CONFIG).write_text(json.dumps(told | {"r": 3}))
+    (tmp_path / adapters.CONFIG).write_text(json.dumps(told | {"r": 3}), "utf-8")
     with pytest.raises(ValueError, match="weights: .*expected shape"):
         pt_adapters.load(tmp_path, policy(PT))
-    (tmp_path / adapters.CONFIG).write_text(json.dumps({"peft_type": "LORA"}))
+    (tmp_path / adapters.CONFIG).write_text(json.dumps({"peft_type": "LORA"}), "utf-8")
     with pytest.raises(ValueError, match="expected .*'r'"):
         pt_adapters.load(tmp_path, policy(PT))
     (tmp_path / adapters.WEIGHTS).unlink()
-    (tmp_path / adapters.CONFIG).write_text(json.dumps(told))
+    (tmp_path / adapters.CONFIG).write_text(json.dumps(told), "utf-8")
     with pytest.raises(FileNotFoundError, match=adapters.WEIGHTS):
         pt_adapters.load(tmp_path, policy(PT))
     with pytest.raises(FileNotFoundError, match=adapters.CONFIG):

@@ -113,7 +113,7 @@ def test_both_frameworks_take_the_same(two_processes, two_devices, name):
     ],
 )
 def test_what_two_processes_refuse(two_processes, rank, name, wanted):
-    assert (two_processes / f"{name}.{rank}.txt").read_text().startswith(wanted)
+    assert (two_processes / f"{name}.{rank}.txt").read_text("utf-8").startswith(wanted)
 
 
 def test_a_killed_process_leaves_a_checkpoint(folder, tmp_path):

@@ -114,4 +114,4 @@ def kept(folder, name):
 
 
 def tell(folder, name, text):
-    (folder / f"{name}.txt").write_text(text)
+    (folder / f"{name}.txt").write_text(text, "utf-8")
