@@ -82,9 +82,13 @@ def arguments(models, name, **changed):
     return policy(2), env(shards), config, network, reference
 
 
-def result(trainer, checkpoints):
-    """History and weights of all models after two steps."""
-    history = trainer.train(2, progress=False)
+def result(trainer, checkpoints, path=None):
+    """History and weights of all models after two steps; between them it resumes."""
+    trainer.train(1, progress=False)
+    if path is not None:
+        trainer.save(path)
+        trainer.load(path)
+    history = trainer.train(1, progress=False)
     weights = {}
     for name, model in trainer.models.items():
         arrays = checkpoints.get_weights(model)

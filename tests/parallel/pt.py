@@ -33,7 +33,7 @@ def equal(folder, rank):
     for name in cases.CASES:
         shard = name == "shards"
         together = trainer(name, parallel.PolicyGradientTrainer, shard)
-        found = cases.result(together, checkpoints)
+        found = cases.result(together, checkpoints, folder / f"{name}.kept")
         if rank == 0:
             cases.keep(folder, f"{name}.two", found)
             alone = trainer(name, PolicyGradientTrainer)
