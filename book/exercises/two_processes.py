@@ -37,7 +37,7 @@ def _case(*lengths):
     return [rng.normal(size=mask.shape) for mask in masks], masks
 
 
-SHARES = Exercise(
+TOKEN_SHARES = Exercise(
     "shares",
     expected=shares,
     cases=[
