@@ -296,9 +296,22 @@ def test_an_equation_is_found(browser, anywhere, query):  # noqa: F811
     assert links == ["book/actor_critic_gae.html#equation-eq-gae-delta"]
 
 
-def test_each_equation_of_the_search_is_there(site):  # noqa: F811
+def search_index():
     text = (SITE / "searchindex.js").read_text("utf-8")
-    index = json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+    return json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+
+
+def test_the_search_has_the_names_of_the_reference_once(site):  # noqa: F811
+    """As objects, and not as entries of an index too."""
+    index = search_index()
+    assert len(index["objects"]["core.pt.losses"]) > 10
+    for places in index["indexentries"].values():
+        for page, *_ in places:
+            assert not index["docnames"][page].startswith("book/api/")
+
+
+def test_each_equation_of_the_search_is_there(site):  # noqa: F811
+    index = search_index()
     kind = next(int(n) for n, name in index["objtypes"].items() if "equation" in name)
     places = [
         (index["docnames"][page], anchor)

@@ -106,12 +106,11 @@ def name_entries(app, doctree, docname):
             doctree += heading(term.astext(), term["ids"])
 
 
-def drop_index(app, env):
+def drop_index(app, doctree, docname):
     """The search knows the names of the reference as objects; that is enough."""
-    entries = env.get_domain("index").entries
-    for page in entries:
-        if page.startswith("book/api/"):
-            entries[page] = []
+    if docname.startswith("book/api/"):
+        for entry in list(doctree.findall(index)):
+            entry.parent.remove(entry)
 
 
 def skip(self, node):
@@ -130,6 +129,6 @@ def setup(app):
     app.add_node(searched, **{writer: (skip, None) for writer in writers})
     app.connect("doctree-read", add_names)
     app.connect("doctree-resolved", name_entries)
-    app.connect("env-updated", drop_index)
+    app.connect("doctree-resolved", drop_index)
     app.connect("html-page-context", load_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
