@@ -74,14 +74,7 @@ class BatchedEnvironment:
         if prompt_mask is not None:
             prompt_mask = check_prompt_mask(prompt_mask, self.prompts.shape)
         self.vocab_size, self.pad_id, self.prompt_mask = vocab_size, pad_id, prompt_mask
-        self.targets: Any = None
-        self.target_mask: Any = None
-        if targets is not None:
-            self.targets = checks.ids("targets", targets, max(vocab_size, read))
-            count, found = len(self), len(self.targets)
-            wanted = f"targets: expected {count} rows, got {found}"
-            checks.require(count == found, wanted)
-            self.target_mask = self._target_mask(target_mask)
+        self._take_targets(targets, target_mask, max(vocab_size, read))
         self.token_reward, self.tokenizer = token_reward, tokenizer
         wanted = "max_length: expected one without targets, got None"
         checks.require(max_length or targets is not None, wanted)
@@ -230,7 +223,18 @@ class BatchedEnvironment:
         text = self.tokenizer.decode(row) if self.tokenizer else ""
         return any(end in text for end in self.stop)
 
-    def _target_mask(self, given):
+    def _take_targets(self, targets, mask, size: int) -> None:
+        """Check and keep the targets, if any, of ids below `size`."""
+        self.targets: Any = None
+        self.target_mask: Any = None
+        if targets is not None:
+            self.targets = checks.ids("targets", targets, size)
+            count, found = len(self), len(self.targets)
+            wanted = f"targets: expected {count} rows, got {found}"
+            checks.require(count == found, wanted)
+            self.target_mask = self._mask_of_targets(mask)
+
+    def _mask_of_targets(self, given):
         """(N, T) bool, 1 on the targets' tokens."""
         targets, mask = self.targets, self.prompt_mask
         if given is None and mask is not None and np.array_equal(self.prompts, targets):

@@ -67,7 +67,7 @@ def _noise(rng: Any, shape: tuple, epsilon: float | None, device: bool) -> tuple
     if rng is None and epsilon is None:
         return None, None
     if not device:
-        return gumbel_noise(rng, shape, epsilon), None
+        return gumbel_noise(rng, shape, epsilon), None  # type: ignore[arg-type]
     wanted = f'noise: expected "host" with epsilon {epsilon}, got "device"'
     checks.require(epsilon is None, wanted)
     _check_generator(rng)

@@ -25,9 +25,10 @@ class Training(checks.Record):
     warmup_steps: int
     max_grad_norm: float
     decay: str = "none"  # where it is not a setting
+    adam_epsilon: float = 1e-5  # likewise
 
     def _check(self) -> None:
-        checks.positive(**_of(self, "learning_rate", "max_grad_norm"))
+        checks.positive(**_of(self, "learning_rate", "max_grad_norm", "adam_epsilon"))
         checks.at_least(1, steps=self.steps)
         checks.at_least(0, warmup_steps=self.warmup_steps)
         checks.one_of(DECAYS, decay=self.decay)
@@ -66,6 +67,7 @@ class PolicyGradientConfig(Training):
     warmup_steps: int = 20  # the rate grows linearly over these updates
     decay: str = "none"  # of the rate after the warm-up, DECAYS
     max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
+    adam_epsilon: float = 1e-5  # Adam's ε, above which gradients move weights fully
     gamma: float = 1.0  # discount per token, in [0, 1]
     epochs: int = 1  # passes over each batch, with a ratio
     minibatches: int = 1  # updates in each pass
@@ -181,6 +183,7 @@ class SupervisedConfig(Training):
     decay: str = "cosine"  # of the rate after the warm-up, DECAYS
     weight_decay: float = 0.0  # matrices shrink by rate × this, per update
     max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
+    adam_epsilon: float = 1e-5  # Adam's ε, above which gradients move weights fully
 
     def _check(self) -> None:
         super()._check()

@@ -131,6 +131,21 @@ def test_gpt_takes_the_same_steps_in_both(settings, padded):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("settings", [{}, {"adam_epsilon": 0.5}], ids=str)
+def test_epsilon_says_which_gradients_move_a_weight_fully(fw, settings):
+    """The first step is the rate times g / (|g| + ε)."""
+    trainer = trainer_of(fw, learning_rate=0.1, **settings)
+    before = fw.checkpoints.get_weights(trainer.policy)
+    trainer.step()
+    moments = fw.checkpoints.get_moments(trainer.optimizers["policy"], trainer.policy)
+    epsilon = settings.get("adam_epsilon", 1e-5)
+    for name, after in fw.checkpoints.get_weights(trainer.policy).items():
+        gradient = moments[f"first.{name}"] / 0.1
+        wanted = 0.1 * gradient / (np.abs(gradient) + epsilon)
+        np.testing.assert_allclose(before[name] - after, wanted, atol=1e-9)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_noise_of_the_device_needs_no_array_of_the_host(fw, monkeypatch):
     monkeypatch.setattr(sampling, "gumbel_noise", None)
     greedy = trainer_of(fw, noise="device", **SETTINGS["greedy"])

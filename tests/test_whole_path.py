@@ -10,7 +10,7 @@ import pages.parity  # noqa: F401  first: it sets up both frameworks
 # isort: split
 import transformers
 
-from applications import causal_lm
+from applications import causal_lm, sentiment
 from core import pretraining
 from core.algorithms import ALGORITHMS
 from core.batched import BatchedEnvironment
@@ -172,6 +172,11 @@ def test_bert_reads_texts_between_cls_and_sep(hub):
     wanted = theirs(["Where was the king?", "unknown"], padding=True)
     assert ids.tolist() == wanted["input_ids"]
     assert mask.tolist() == wanted["attention_mask"]
+    rng = np.random.default_rng(0)
+    given, labels, counted = next(
+        sentiment.batches(["unknown", "boat?"], [1, 0], tokenizer, 2, rng)
+    )
+    assert (given[1] == counted).all() and {*labels[counted > 0]} == {0, 1}
     for fw, files in ((PT, pt_pretrained), (TF, tf_pretrained)):
         model = files.load(BERT, "sequence", 2)
         config = SupervisedConfig(steps=2)

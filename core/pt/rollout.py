@@ -67,8 +67,7 @@ def sample(
     weight = policy.embedding.weight
     tensor = partial(torch.as_tensor, device=weight.device)
     dtype = torch.promote_types(weight.dtype, torch.float32)  # not in half precision
-    given = noise, mask
-    noise, mask = (x if x is None else tensor(x, dtype=dtype) for x in given)
+    noise, mask = (x if x is None else tensor(x, dtype=dtype) for x in (noise, mask))
     generator = None
     if seed is not None:
         generator = torch.Generator(weight.device).manual_seed(seed)
@@ -82,9 +81,8 @@ def sample(
 
     prompts = tensor(prompts, dtype=torch.int64)
     begun = policy.start(prompts, max_length, mask, group_size)
-    texts, logprobs = _complete(policy, begun, draw, shape, ends)
-    texts, logprobs = texts.cpu().numpy(), logprobs.cpu().numpy()
-    return sampling.finished(texts, logprobs, ends, pad_id)
+    texts = [x.cpu().numpy() for x in _complete(policy, begun, draw, shape, ends)]
+    return sampling.finished(*texts, ends, pad_id)
 
 
 rollout = partial(sampling.rollout, sample)

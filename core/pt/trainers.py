@@ -19,15 +19,15 @@ from core.trainers import policy_gradient, supervised
 from core.types import Rollout
 
 
-def adam(model: Any) -> Any:
-    """Adam with ε = 1e-5 added to the root of the corrected second moment.
+def adam(model: Any, epsilon: float = 1e-5) -> Any:
+    """Adam with ε added to the root of the corrected second moment.
 
     Where ε stands differs between the frameworks' own classes, and their
     trainings part after a few steps; this is PyTorch's place in both.
     Source: Kingma, Ba 2015, arXiv:1412.6980, algorithm 1.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.Adam(trained, eps=1e-5)
+    return torch.optim.Adam(trained, eps=epsilon)
 
 
 def tensor_like(array, model: Any):

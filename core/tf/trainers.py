@@ -19,21 +19,21 @@ from core.trainers import policy_gradient, supervised
 from core.types import Rollout
 
 
-def adam(model: Any) -> Any:
-    """Adam with ε = 1e-5 added to the root of the corrected second moment.
+def adam(model: Any, epsilon: float = 1e-5) -> Any:
+    """Adam with ε added to the root of the corrected second moment.
 
     Where ε stands differs between the frameworks' own classes, and their
     trainings part after a few steps; this is PyTorch's place in both.
     Source: Kingma, Ba 2015, arXiv:1412.6980, algorithm 1.
     """
-    return _Adam(model.trainable_variables)
+    return _Adam(model.trainable_variables, epsilon)
 
 
 class _Adam:
     """PyTorch's Adam: its moments by variable path, its count of steps."""
 
-    def __init__(self, variables):
-        self.variables = variables
+    def __init__(self, variables, epsilon):
+        self.variables, self.epsilon = variables, epsilon
         self.first = {v.path: tf.Variable(tf.zeros_like(v)) for v in variables}
         self.second = {v.path: tf.Variable(tf.zeros_like(v)) for v in variables}
         self.iterations = tf.Variable(tf.constant(0, tf.int64))
@@ -47,7 +47,7 @@ class _Adam:
             first, second = self.first[variable.path], self.second[variable.path]
             first.assign(0.9 * first + 0.1 * gradient)
             second.assign(0.999 * second + 0.001 * gradient**2)
-            scale = tf.sqrt(second) / tf.cast(root, second.dtype) + 1e-5
+            scale = tf.sqrt(second) / tf.cast(root, second.dtype) + self.epsilon
             variable.assign_sub(tf.cast(rate, first.dtype) * first / scale)
 
 

@@ -67,7 +67,8 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
         models = {"policy": policy}
         if baseline_network is not None:
             models["baseline"] = baseline_network
-        optimizers = {name: self._adam(m) for name, m in models.items()}
+        epsilon = config.adam_epsilon
+        optimizers = {name: self._adam(m, epsilon) for name, m in models.items()}
         super().__init__(env, config, models, optimizers)
 
     def step(self) -> dict:

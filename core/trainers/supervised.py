@@ -30,7 +30,7 @@ class SupervisedTrainer(Trainer):
     def __init__(self, model: Any, config: SupervisedConfig) -> None:
         wanted = f"config: expected a SupervisedConfig, got {type(config).__name__}"
         checks.require(isinstance(config, SupervisedConfig), wanted)
-        self.model, self.optimizer = model, self._adam(model)
+        self.model, self.optimizer = model, self._adam(model, config.adam_epsilon)
         super().__init__(config, {"model": model}, {"model": self.optimizer})
         # Batches that calls of `train` took, by the digest of their first: up to now,
         # and before `load`; the first of the call that runs.

@@ -155,6 +155,7 @@ COMMON = {
     "gamma": GAMMA,
     "group_size": SIZE,
     "mask": M,
+    "adam_epsilon": RATE,
     "max_grad_norm": RATE,
     "mdp": thing(PROBLEM),
     "learning_rate": RATE,
