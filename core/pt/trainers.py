@@ -161,8 +161,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
             batch = {name: self._tensor(a) for name, a in arrays.items()}
             loss_of = partial(self._term, batch, alpha, reused)
             found = gradients(loss_of, self.optimizers, found)
-        added, metrics = found
-        return *clipped(added, self.config.max_grad_norm), metrics
+        return *clipped(found[0], self.config.max_grad_norm), found[1]
 
     def _term(self, *arguments) -> tuple:
         return self.loss(*arguments)

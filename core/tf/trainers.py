@@ -181,8 +181,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         for arrays in parts:
             batch = {name: self._tensor(a) for name, a in arrays.items()}
             found = self._added(batch, alpha, reused, found)
-        added, metrics = found
-        return *self._clipped(added), metrics
+        return *self._clipped(found[0]), found[1]
 
     @compiled
     def _added(self, batch: dict, alpha, reused: bool, before) -> tuple:

@@ -193,7 +193,8 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
 
     def _parts(self, arrays: dict) -> list[dict]:
         """The rows of one gradient step in parts, whose losses add up."""
-        return split(arrays, self.config.accumulate)
+        count = self.config.accumulate
+        return [arrays] if count == 1 else split(arrays, count)
 
     def _minibatches(self, size: int) -> Iterator:
         """The rows of each gradient step."""
