@@ -47,8 +47,8 @@ def chosen(
     checks.require(names and isinstance(model, TokenPolicy), wanted)
     if targets is None:
         return names
-    listed = not isinstance(targets, str) and list(targets)
-    checks.require(listed, f"targets: expected names of layers, got {targets!r}")
+    targets = checks.texts("targets", targets)
+    checks.require(targets, "targets: expected names of layers, got none")
     known = sorted({name.rpartition(".")[2] for name in names})
     for end in targets:
         found = any(_ends(name, end) for name in names)

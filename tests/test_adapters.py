@@ -259,7 +259,7 @@ def test_bad_input(half, tmp_path):
         ("rank: expected at least 1", {"rank": 0}),
         ("alpha: expected a positive number", {"alpha": 0}),
         ("targets: .*c_attn.*got 'q_proj'", {"targets": ("c_attn", "q_proj")}),
-        ("targets: expected names", {"targets": "c_attn"}),
+        ("targets: expected a list", {"targets": "c_attn"}),
         ("targets: expected names", {"targets": ()}),
         ("targets: .*got 'value_head'", {"targets": ("value_head",)}),
     ):

@@ -5,7 +5,7 @@ M tokens, B rows, L length, D width; H heads of queries, J of keys, K their widt
 """
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import torch
@@ -111,18 +111,6 @@ class Conv1D(nn.Module):
 def exact(x):
     """In float32 at least: logits, values and what is made of them."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def computed(method: Callable) -> Callable:
-    """A method of a model; where that is `mixed`, its products are in bfloat16."""
-
-    @wraps(method)
-    def call(self, *arguments, **named):
-        device = self.embedding.weight.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.mixed):
-            return method(self, *arguments, **named)
-
-    return call
 
 
 def lstm_layer(inputs: int, width: int) -> nn.LSTM:

@@ -1,6 +1,7 @@
 """What GPT and the decoder share; the letters are those of `core.pt.models`."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -11,8 +12,20 @@ from core import checks, sampling
 from core.policies import TokenPolicy
 from core.pt import attention
 from core.pt.attention import Cache, pack, unpack
-from core.pt.layers import computed, exact, known, under
+from core.pt.layers import exact, known, under
 from core.pt.logprobs import token_scores
+
+
+def _computed(method: Callable) -> Callable:
+    """A method of a model; where that is `mixed`, its products are in bfloat16."""
+
+    @wraps(method)
+    def call(self, *arguments, **named):
+        device = self.embedding.weight.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.mixed):
+            return method(self, *arguments, **named)
+
+    return call
 
 
 class Transformer(TokenPolicy, nn.Module):
@@ -39,7 +52,7 @@ class Transformer(TokenPolicy, nn.Module):
         super().__init__()
         self.mixed = dtype == "mixed_bfloat16"
 
-    @computed
+    @_computed
     def forward(self, ids, attention_mask=None):
         """Logits of the next token and value of the state, at each position.
 
@@ -58,7 +71,7 @@ class Transformer(TokenPolicy, nn.Module):
         logits, values = self._logits(features), self._values(features)
         return logits.view(*ids.shape, -1), values.view(ids.shape)
 
-    @computed
+    @_computed
     def score(self, prompts, completions, prompt_mask=None):
         """Logits (B, T, V) and values (B, T) along completions."""
         features, _ = self._states(prompts, completions, None, prompt_mask)
@@ -66,7 +79,7 @@ class Transformer(TokenPolicy, nn.Module):
         shape = completions.shape
         return logits.view(*shape, -1), values.view(shape)
 
-    @computed
+    @_computed
     def _evaluate(self, prompts, completions, mask, prompt_mask, sampled: tuple):
         """As `evaluate`; behind the last 1 of the mask nothing is computed."""
         completions, left = known(completions, mask)
@@ -80,7 +93,7 @@ class Transformer(TokenPolicy, nn.Module):
             for flat in (*scores, values)
         )
 
-    @computed
+    @_computed
     def start(self, prompts, max_length: int, prompt_mask=None, group_size: int = 1):
         """Read the prompts (N, P): logits of token 0 (B, V) and the cache."""
         checks.positions(
@@ -96,7 +109,7 @@ class Transformer(TokenPolicy, nn.Module):
         positions = lengths.repeat_interleave(group_size)
         return logits, Cache(prefix, own, positions, 0)
 
-    @computed
+    @_computed
     def step(self, tokens, state: Cache):
         """Read one token (B,): logits of the next (B, V) and the cache."""
         x, blocks = self._embed(tokens, state.positions)  # (B, D)
