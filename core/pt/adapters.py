@@ -36,7 +36,7 @@ def add_lora(model: Any, rank: int = 8, alpha: float = 16, targets=None, seed=0)
     from peft.tuners import lora
 
     class _Conv1D(lora.Linear):
-        def _get_in_out_features(self, module):
+        def _get_in_out_features(self, module: Any):
             return tuple(module.weight.shape)
 
     names = _linear(model)
