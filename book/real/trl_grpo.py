@@ -72,15 +72,11 @@ def watched(reward, calls):
     return call
 
 
-def main(arguments=None):
-    """Train; each process writes what it saw to OUT/process_N.json."""
-    args = parse(arguments)
-    # Before anything is loaded: torchrun and accelerate both set it.
-    check_processes(args.processes, int(os.environ.get("WORLD_SIZE", 1)))
+def grpo(args, reward_funcs):
+    """TRL's trainer of GRPO, on `args.model` and ROWS."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    calls = []
     config = GRPOConfig(
         str(args.out),
         use_cpu=not args.cuda,
@@ -98,12 +94,21 @@ def main(arguments=None):
         save_strategy="no",
         seed=0,
     )
-    trainer = GRPOTrainer(
+    return GRPOTrainer(
         model=args.model,
-        reward_funcs=[watched(contains, calls), repetition],
+        reward_funcs=reward_funcs,
         args=config,
         train_dataset=Dataset.from_list(ROWS),
     )
+
+
+def main(arguments=None):
+    """Train; each process writes what it saw to OUT/process_N.json."""
+    args = parse(arguments)
+    # Before anything is loaded: torchrun and accelerate both set it.
+    check_processes(args.processes, int(os.environ.get("WORLD_SIZE", 1)))
+    calls = []
+    trainer = grpo(args, [watched(contains, calls), repetition])
     before = digest(trainer.model)
     trainer.train()
     found = trainer.accelerator
