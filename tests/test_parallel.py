@@ -91,15 +91,9 @@ def test_two_processes_take_the_steps_of_one(two_processes, name):
 
 
 @pytest.mark.parametrize("name", cases.CASES)
-def test_two_devices_take_the_steps_of_one(two_devices, name):
+def test_two_devices_of_tensorflow_take_them_too(two_processes, two_devices, name):
     found = cases.kept(two_devices, f"{name}.devices")
-    assert_equal(found, cases.kept(two_devices, f"{name}.alone"))
-
-
-@pytest.mark.parametrize("name", cases.CASES)
-def test_both_frameworks_take_the_same(two_processes, two_devices, name):
-    found = cases.kept(two_processes, f"{name}.two")
-    assert_equal(found, cases.kept(two_devices, f"{name}.devices"))
+    assert_equal(found, cases.kept(two_processes, f"{name}.one"))
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -141,7 +135,7 @@ def test_a_killed_process_leaves_a_checkpoint(folder, tmp_path):
     assert_equal(cases.kept(tmp_path, "resumed.two"), wanted)
 
 
-def test_two_workers_of_tensorflow(folder):
+def test_two_workers_of_tensorflow(two_processes, folder):
     workers = [f"127.0.0.1:{port()}" for _ in range(2)]
     config = {"cluster": {"worker": workers}}
     started = []
@@ -153,7 +147,7 @@ def test_two_workers_of_tensorflow(folder):
         for output, code in done:
             assert code == 0, output[-4000:]
     found = cases.kept(folder, "group.workers")
-    assert_equal(found, cases.kept(folder, "group.alone"))
+    assert_equal(found, cases.kept(two_processes, "group.one"))
 
 
 def test_a_process_alone_is_told():

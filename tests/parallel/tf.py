@@ -10,13 +10,7 @@ import tensorflow as tf
 
 import core.quiet  # noqa: F401
 from core.tf import checkpoints, models, parallel
-from core.tf.trainers import PolicyGradientTrainer
 from tests.parallel import cases
-
-
-def trainer(name, kind, **changed):
-    policy, *rest = cases.arguments(models, name, **changed)
-    return kind(policy, *rest)
 
 
 def main(folder, what):
@@ -27,16 +21,13 @@ def main(folder, what):
     tf.config.set_logical_device_configuration(cpu, [place] * cpus)
     with parallel.started(seconds=60) as (rank, size):
         for name in names:
-            together = trainer(name, parallel.PolicyGradientTrainer)
+            policy, *rest = cases.arguments(models, name)
+            together = parallel.PolicyGradientTrainer(policy, *rest)
             found = cases.result(together, checkpoints)
             if rank == 0:
                 cases.keep(folder, f"{name}.{what}", found)
             if size > 1:
                 together.save(folder / "workers")
-    if rank == 0:
-        for name in names:
-            alone = trainer(name, PolicyGradientTrainer)
-            cases.keep(folder, f"{name}.alone", cases.result(alone, checkpoints))
 
 
 if __name__ == "__main__":
