@@ -231,8 +231,9 @@ def load(
     try:
         return pretrained.load(folder, head, num_labels, seed, dtype)
     except NotComputed:
-        if hub.read_json(folder / "config.json").get("model_type") == "bert":
-            raise  # transformers would read it from both sides
+        kind = hub.read_json(folder / "config.json").get("model_type")
+        if kind in ("gpt2", "bert"):  # a BERT would be read from both sides
+            raise
     wanted = f"head, num_labels: only a BERT has them, {folder} has none"
     checks.require(head is None and num_labels is None, wanted)
     return CausalLM(folder, dtype)
