@@ -13,11 +13,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core"
-LINES = 10_500  # of all files
+# Of all files: 10,500 for one small machine, the rest for published models and more
+# than one machine (decoders, adapters, tasks with columns, parts of a batch, processes).
+LINES = 12_700
 OF_A_FILE = 400
 OF_A_FUNCTION = 40  # lines of code: no docstring, comment or blank line
 EQUAL = 6  # lines of a definition that may not stand in both halves
-OF_GRPO = 250  # lines of code from `train` to the optimizer
+# Lines of code from `train` to the optimizer; a dozen let a batch come in parts.
+OF_GRPO = 265
 # Here the difference of the halves is what a reader compares.
 SIDE_BY_SIDE = {"losses.py", "logprobs.py", "preferences.py"}
 # The trainer's part of a step.  What it calls beside: the sampler, the model,

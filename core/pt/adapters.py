@@ -78,10 +78,7 @@ def merge(model: Any) -> Any:
 
 
 def without(model: Any) -> adapters.Unadapted:
-    """The policy with its adapter off, for a trainer's `reference`.
-
-    Raises: ValueError for a model without an adapter.
-    """
+    """The policy with its adapter off, a trainer's `reference`; ValueError without."""
     _adapted(model)
     return adapters.Unadapted(model, _off)
 
