@@ -149,4 +149,4 @@ def test_adapters_alone_are_trained(hub, monkeypatch, chapter, name):
     moved = any("lora_B" in n and array.any() for n, array in now.items())
     [trainer] = trainers(found)  # drawn weights may earn the same with all texts
     differ = any(step["informative"] for step in trainer.history)
-    assert moved == (differ or chapter == "long_text")
+    assert moved or not (differ or chapter == "long_text")
