@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core"
 # Of all files: 10,500 for one small machine, the rest for published models and more
-# than one machine (decoders, adapters, tasks with columns, parts of a batch, processes).
+# than one machine: decoders, adapters, tasks with columns, parts of a batch.
 LINES = 12_700
 OF_A_FILE = 400
 OF_A_FUNCTION = 40  # lines of code: no docstring, comment or blank line
