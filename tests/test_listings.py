@@ -347,7 +347,7 @@ def test_paths_that_are_not_there(arguments, message, capsys):
 
 @pytest.mark.parametrize("half", HALVES)
 def test_a_file_is_no_directory(half):
-    with pytest.raises(FileNotFoundError, match="^folder: expected a directory"):
+    with pytest.raises(FileNotFoundError, match="^name: there is no directory"):
         program(half, "002").main(str(GRAMMAR))
 
 

@@ -427,7 +427,7 @@ def test_masks_and_noise_of_any_kind_of_numbers(fw, name):
 WRONG = {
     "prompts": [[[1.0]], [["a"]], [[True]], [[6]], [[-1]], [1], [[]], [[1, 2], [3]]],
     "max_length": [0, -1, 2.5, np.nan, np.inf, "a", True, [4]],
-    "eos_id": [-1, 6, 99, 2.5, np.nan, "a", True, [2], 2.0],
+    "eos_id": [-1, 6, 99, 2.5, np.nan, "a", True, [2, 6], ["a"], 2.0],
     "pad_id": [-1, 6, 99, 2.5, np.nan, "a", True, [2], None],
     "temperature": [0, -1, np.nan, np.inf, "a", None, [1.0]],
     "top_k": [0, -1, 2.5, np.nan, np.inf, "a", True, [3]],

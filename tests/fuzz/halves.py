@@ -215,6 +215,7 @@ CALLS = {
         "scores": floats(4),
         "sharpness": RATE,
         "whole": optional(array(np.array([9.0, 30]), bad={"none": np.zeros(2)})),
+        "counts": {"mask": M.but("bool")},  # what `alike` has made
         "minimum_risk_loss": {"group_size": count(2, 2, 4)},
         "aggregate": {"how": choice("sequence_mean")},
         "aggregate (length)": {"how": Argument("constant"), "length": RATE},

@@ -21,6 +21,7 @@ IDS = (
     "would wait for the device, and the trainers and samplers have looked"
 )
 NUMPY = "PyTorch works with its own tensors alone, also where the number has no axes"
+LOOKED = "the losses, which call it, have looked at the mask"
 GRAPH = "in compiled graphs, on what a model has made: the framework's own errors"
 GYM = "Gymnasium's own errors and warnings"
 LATER = "kept until it is called; that it cannot be, Python says then"
@@ -60,6 +61,7 @@ INTENDED: dict[tuple, str] = {
     ("core.pt.*", "*", "0-d", "foreign"): NUMPY,
     ("core.tf.logprobs.*", "logits", "array", "foreign"): NUMPY,
     ("core.*.logprobs.token_scores", "*", "*", "foreign silent other"): GRAPH,
+    ("core.*.losses.counts", "mask", "*", "foreign silent other"): LOOKED,
     ("core.*.attention.attention", "*", "*", "foreign silent not finite"): GRAPH,
     ("core.*.objective.policy_loss", "limit", "*", "foreign silent"): STEP,
     ("core.envs.TokenEnvironment.reset", "*", "*", "foreign silent"): GYM,
