@@ -43,7 +43,8 @@ def train(parallel, models, out):
         trainer = parallel.PolicyGradientTrainer(policy(models), task(), CONFIG)
         trainer.train(progress=False, path=out)
         shares = size * trainer.replicas
-        print(f"process {rank} of {size}, {CONFIG.batch_size // shares} texts a device")
+        said = f"process {rank} of {size}, {CONFIG.batch_size // shares} texts a device"
+        print(f"{said}\n", end="")  # in one piece, as others write beside it
 
 
 def main(arguments=None):
