@@ -87,7 +87,7 @@ class BatchedEnvironment:
     @classmethod
     def from_texts(
         cls,
-        prompts: Sequence,
+        prompts: list,
         reward: Callable,
         tokenizer: Tokenizer,
         max_length: int,

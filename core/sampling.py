@@ -71,7 +71,7 @@ def _noise(rng: Any, shape: tuple, epsilon: float | None, device: bool) -> tuple
     wanted = f'noise: expected "host" with epsilon {epsilon}, got "device"'
     checks.require(epsilon is None, wanted)
     _check_generator(rng)
-    return None, int(rng.integers(2**32))
+    return None, int(rng.integers(2**32))  # type: ignore[union-attr]
 
 
 def checked_prompts(policy: Any, prompts, prompt_mask) -> tuple:

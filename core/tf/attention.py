@@ -86,8 +86,8 @@ def attend_cache(prefix: tuple, own: tuple, used, qkv):
     qkv = tf.transpose(qkv, (0, 2, 1, 3))  # (N, H + 2 J, G, K)
     query, key, value = tf.split(qkv, [heads, shared, shared], axis=1)
     start = (0, 0, 0, used, 0)
-    keys = keras.ops.slice_update(keys, start, key[..., None, :])
-    values = keras.ops.slice_update(values, start, value[..., None, :])
+    keys = keras.ops.slice_update(keys, start, tf.expand_dims(key, 3))
+    values = keras.ops.slice_update(values, start, tf.expand_dims(value, 3))
     each = rows, shared, heads // shared * size  # R G
     query = tf.reshape(query * width**-0.5, (*each, width))
     old = tf.matmul(query, old_keys, transpose_b=True)  # (N, J, R G, P)

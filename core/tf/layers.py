@@ -78,8 +78,8 @@ class DecoderBlock(keras.layers.Layer):
             if f"{n}_norm" in here:
                 parts[n] = here[f"{n}_norm"](parts[n])
             parts[n] = rotate(parts[n], *turn)
-        heads = tf.concat(list(parts.values()), axis=1)
-        return tf.reshape(heads, (-1, heads.shape[1] * self.width))
+        whole: Any = tf.concat(list(parts.values()), axis=1)
+        return tf.reshape(whole, (-1, whole.shape[1] * self.width))
 
 
 def rotate(x, cos, sin):

@@ -37,7 +37,7 @@ class Decoder(Transformer):
             "norm": RMSNorm(config.hidden_size, config.rms_norm_eps, dtype),
         }
         if not config.tie_word_embeddings:
-            self.lm_head = Linear(*reversed(size), dtype, bias=False)
+            self.lm_head = Linear(size[1], size[0], dtype, bias=False)
         self.value_head = Linear(config.hidden_size, 1, self.dtype)
         initialise(self, seed)
 
