@@ -220,8 +220,7 @@ def aggregate(per_token, mask, how: str, length: float | None = None, whole=None
         return sums.sum() / tokens
     if how == "sequence_mean":
         sums = sums / lengths.clamp(min=1)
-    mean = sums.mean() if whole is None else sums.sum() / rows
-    return mean / (length or 1)
+    return sums.sum() / rows / (length or 1)
 
 
 def clipped_value_loss(

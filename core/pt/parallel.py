@@ -93,11 +93,11 @@ class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
             _prepare(policy)
             wanted = "baseline_network: expected None beside a policy in shards"
             checks.require(baseline_network is None, wanted)
-        self._engine = loss
+        self._engine, self.loss = loss, self._share
 
-    def _term(self, *arguments) -> tuple:
+    def _share(self, batch: dict, alpha, reused: bool) -> tuple:
         """The loss of this process's rows times `size`, as engines take means."""
-        loss, metrics = self._engine(*arguments)
+        loss, metrics = self._engine(batch, alpha, reused)
         return loss * self.size, metrics
 
     def _gradients(self, parts: list[dict], reused: bool) -> tuple:

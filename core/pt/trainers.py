@@ -122,8 +122,8 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         """log π_ref of a batch's tokens, (B, T) NumPy."""
         checks.require(self.reference is not None, "reference: expected one, got None")
         texts = map(self._tensor, (batch.prompts, batch.completions, batch.mask))
-        padding, temperature = self._padding(batch.prompt_mask), self.config.temperature
-        logprobs = self.reference.evaluate(*texts, padding, temperature)[0]
+        padding = None if batch.prompt_mask.all() else self._tensor(batch.prompt_mask)
+        logprobs = self.reference.evaluate(*texts, padding, self.config.temperature)[0]
         return logprobs.cpu().numpy()
 
     @torch.no_grad()
@@ -149,22 +149,15 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
     def _tensor(self, array):
         return tensor_like(array, self.policy)
 
-    def _padding(self, prompt_mask):
-        """The prompts' mask as a tensor, None where nothing is padded."""
-        return None if prompt_mask.all() else self._tensor(prompt_mask)
-
     def _gradients(self, parts: list[dict], reused: bool) -> tuple:
         """Clipped gradients of the parts' sum, their norms before, and metrics."""
         alpha = self.config.alpha(len(self.history))
         found: Any = None
         for arrays in parts:
             batch = {name: self._tensor(a) for name, a in arrays.items()}
-            loss_of = partial(self._term, batch, alpha, reused)
+            loss_of = partial(self.loss, batch, alpha, reused)
             found = gradients(loss_of, self.optimizers, found)
         return *clipped(found[0], self.config.max_grad_norm), found[1]
-
-    def _term(self, *arguments) -> tuple:
-        return self.loss(*arguments)
 
     def loss(self, batch: dict, alpha, reused: bool) -> tuple:
         """The loss of a batch and its metrics.
@@ -186,11 +179,10 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
             metrics["ess"] = ratio.mean() ** 2 / (ratio**2).mean()
             adv = adv * ratio
         limit, ref, whole = self.env.max_length, batch.get("ref"), batch.get("whole")
-        given = logprobs, old, adv, mask, limit, ref, whole
-        loss, terms = policy_loss(algorithm, *given)
+        loss, more = policy_loss(algorithm, logprobs, old, adv, mask, limit, ref, whole)
         loss = loss + alpha * losses.entropy_loss(entropies, mask, whole)
         entropy = (entropies * mask).sum() / losses.counts(mask, whole)[1]
-        metrics |= terms | {"loss": loss, "entropy": entropy}
+        metrics |= more | {"loss": loss, "entropy": entropy}
         if "targets" not in batch:
             return loss, metrics
         # One value a token, of the policy's own critic, or b(X), one a prompt.

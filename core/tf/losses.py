@@ -223,8 +223,7 @@ def aggregate(per_token, mask, how: str, length: float | None = None, whole=None
         return tf.reduce_sum(sums) / tokens
     if how == "sequence_mean":
         sums = sums / tf.maximum(lengths, 1)
-    mean = tf.reduce_mean(sums) if whole is None else tf.reduce_sum(sums) / rows
-    return mean / (length or 1)
+    return tf.reduce_sum(sums) / rows / (length or 1)
 
 
 def clipped_value_loss(

@@ -69,18 +69,11 @@ def gradients(loss_of: Callable, optimizers: dict, before: Any = None) -> tuple:
     """
     with tf.GradientTape() as tape:
         loss, metrics = loss_of()
-    trained = {n: o.variables for n, o in optimizers.items()}
-    slopes: dict = tape.gradient(loss, trained)  # type: ignore[assignment]
-    # A head that the loss does not reach has no gradient: zero.  An
-    # embedding's is sparse and lists a token once per use: its norm
-    # would be wrong.
-    found = {
-        name: [
-            tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
-            for g, v in zip(slopes[name], group)
-        ]
-        for name, group in trained.items()
-    }
+    trained = {n: [v.value for v in o.variables] for n, o in optimizers.items()}
+    zero = tf.UnconnectedGradients.ZERO  # of a head that the loss does not reach
+    slopes = tape.gradient(loss, trained, unconnected_gradients=zero)
+    # An embedding's is sparse and lists a token once per use: its norm would be wrong.
+    found = tf.nest.map_structure(tf.convert_to_tensor, slopes)
     added = found, {"loss": loss} | metrics
     return added if before is None else tf.nest.map_structure(tf.add, before, added)
 
@@ -139,7 +132,8 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         """log π_ref of a batch's tokens, (B, T) NumPy."""
         checks.require(self.reference is not None, "reference: expected one, got None")
         texts = map(self._tensor, (batch.prompts, batch.completions, batch.mask))
-        return self._evaluate(*texts, self._padding(batch.prompt_mask)).numpy()
+        padding = None if batch.prompt_mask.all() else self._tensor(batch.prompt_mask)
+        return self._evaluate(*texts, padding).numpy()
 
     @compiled
     def _evaluate(self, *arrays):
@@ -169,10 +163,6 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
 
     def _tensor(self, array):
         return tensor_like(array, self.policy)
-
-    def _padding(self, prompt_mask):
-        """The prompts' mask as a tensor, None where nothing is padded."""
-        return None if prompt_mask.all() else self._tensor(prompt_mask)
 
     def _gradients(self, parts: list[dict], reused: bool) -> tuple:
         """Clipped gradients of the parts' sum, their norms before, and metrics."""
@@ -212,11 +202,10 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
             metrics["ess"] = tf.reduce_mean(ratio) ** 2 / tf.reduce_mean(ratio**2)
             adv = adv * ratio
         limit, ref, whole = self.env.max_length, batch.get("ref"), batch.get("whole")
-        given = logprobs, old, adv, mask, limit, ref, whole
-        loss, terms = policy_loss(algorithm, *given)
+        loss, more = policy_loss(algorithm, logprobs, old, adv, mask, limit, ref, whole)
         loss = loss + alpha * losses.entropy_loss(entropies, mask, whole)
         entropy = tf.reduce_sum(entropies * mask) / losses.counts(mask, whole)[1]
-        metrics |= terms | {"loss": loss, "entropy": entropy}
+        metrics |= more | {"loss": loss, "entropy": entropy}
         if "targets" not in batch:
             return loss, metrics
         # One value a token, of the policy's own critic, or b(X), one a prompt.

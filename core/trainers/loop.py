@@ -192,9 +192,8 @@ class SamplingTrainer(Trainer):
             file "<path>.failed"; the last checkpoint stays.
         """
         checks.integer(0, steps=steps)
-        left = max(self.config.steps - len(self.history), 0)
-        count = left if steps is None else steps
-        return self._loop(range(count), count, "return", progress, path, every)
+        left = max(self.config.steps - len(self.history), 0) if steps is None else steps
+        return self._loop(range(left), left, "return", progress, path, every)
 
     def _take(self, turn: Any) -> dict:
         return self.step()

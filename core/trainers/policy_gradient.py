@@ -73,12 +73,11 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
 
     def step(self) -> dict:
         """One step: sample, update, reuse.  Returns its metrics."""
-        config = self.config
         self.batch = batch = self.draw()
         metrics = {"step": len(self.history) + 1} | loop.sampled(batch)
-        if config.group_size > 1:
+        if self.config.group_size > 1:
             metrics["informative"] = float(self.informative(batch).mean())
-        for _ in range(config.resample):
+        for _ in range(self.config.resample):
             self.batch = batch = self.refill(batch)
         metrics |= self.update(batch)
         if self.buffer is not None:
@@ -104,9 +103,8 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
 
     def informative(self, batch: Rollout):
         """Which rows belong to a group whose returns differ, (B,) bool."""
-        config = self.config
-        scores = discounted_returns(batch.rewards, batch.mask, config.gamma)
-        return informative_groups(scores[:, 0], config.group_size)
+        scores = discounted_returns(batch.rewards, batch.mask, self.config.gamma)
+        return informative_groups(scores[:, 0], self.config.group_size)
 
     def refill(self, batch: Rollout) -> Rollout:
         """Groups of equal returns make room for new ones that differ."""
@@ -129,20 +127,16 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
         fits = not reused or not isinstance(surrogate, Ratio)
         require(fits, f"reused: expected False with a ratio, got {surrogate}")
         self.updating = batch
-        arrays, updates = self.arrays(batch), []
-        for rows in self._minibatches(len(batch)):
-            part = {name: array[rows] for name, array in arrays.items()}
-            updates.append(self._update(part, reused))
-        return loop.means(updates)
+        minibatches = self._minibatches(self.arrays(batch))
+        return loop.means([self._update(arrays, reused) for arrays in minibatches])
 
     def _update(self, arrays: dict, reused: bool) -> dict:
         """One gradient step; its metrics."""
-        step = len(self.history)
         gradients, norms, metrics = self._gradients(self._parts(arrays), reused)
         metrics = {name: float(value) for name, value in metrics.items()}
         metrics["grad_norm"] = float(norms["policy"])
-        loop.check_finite(step + 1, metrics | norms)
-        self._descend(self.optimizers, gradients, self.config.rate(step))
+        loop.check_finite(len(self.history) + 1, metrics | norms)
+        self._descend(self.optimizers, gradients, self.config.rate(len(self.history)))
         self.updates += 1
         return metrics
 
@@ -193,17 +187,17 @@ class PolicyGradientTrainer(loop.SamplingTrainer):
 
     def _parts(self, arrays: dict) -> list[dict]:
         """The rows of one gradient step in parts, whose losses add up."""
-        count = self.config.accumulate
-        return [arrays] if count == 1 else split(arrays, count)
+        return split(arrays, n) if (n := self.config.accumulate) > 1 else [arrays]
 
-    def _minibatches(self, size: int) -> Iterator:
-        """The rows of each gradient step."""
-        config = self.config
+    def _minibatches(self, arrays: dict) -> Iterator:
+        """The rows of each gradient step, of all arrays."""
+        config, rows = self.config, len(arrays["mask"])
         for _ in range(config.epochs):
-            rows = np.arange(size)
+            order = np.arange(rows)
             if config.minibatches > 1:
-                self.rng.shuffle(rows)
-            yield from np.split(rows, config.minibatches)
+                self.rng.shuffle(order)
+            for part in np.split(order, config.minibatches):
+                yield {name: array[part] for name, array in arrays.items()}
 
 
 def split(arrays: dict, count: int) -> list[dict]:
