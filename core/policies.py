@@ -21,6 +21,14 @@ class TokenPolicy:
 
     vocab_size: int
 
+    def values(self: Any, ids, attention_mask=None):
+        """Values (B, L) alone, of what a call takes.
+
+        A policy of a large vocabulary makes no logits for them, which here it does.
+        """
+        texts = (ids,) if attention_mask is None else (ids, attention_mask)
+        return self(*texts)[1]
+
     def score(self, prompts, completions, prompt_mask=None):
         """Logits and values of the states in which completions were chosen.
 

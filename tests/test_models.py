@@ -6,7 +6,8 @@ import weakref
 import numpy as np
 import pytest
 
-from core.settings import BERT_HEADS, BERTConfig, GPTConfig
+from core.policies import TokenPolicy
+from core.settings import BERT_HEADS, BERTConfig, DecoderConfig, GPTConfig
 from core.weights import initial_weights
 from tests.both import BOTH, PT, TF, traces
 from tests.test_rollout import POLICIES, policy_of
@@ -307,6 +308,58 @@ def test_a_seed_is_a_whole_number(fw, name, seed):
         ]
     with pytest.raises((ValueError, TypeError), match="^seed: expected"):
         make(first, seed=seed)
+
+
+def without_logits(policy, patch):
+    """The policy, which cannot make a logit any more."""
+    if hasattr(policy, "policy_head"):
+        del policy.policy_head
+    else:
+        patch.setattr(type(policy), "_logits", None)
+    return policy
+
+
+@each
+@pytest.mark.parametrize("name", [*POLICIES, "Decoder"])
+@pytest.mark.parametrize("side", ["none", "left", "right"])
+def test_values_are_those_of_a_call_without_its_logits(fw, name, side, monkeypatch):
+    sizes = DecoderConfig(6, 8, 2, 2, 1, 4, 12, 16)
+    policy = fw.models.Decoder(sizes, 1, "float64") if name == "Decoder" else None
+    policy = policy or policy_of(fw, name)
+    arrays = fw.checkpoints.get_weights(policy)
+    arrays["value_head.weight"] += np.arange(arrays["value_head.weight"].size)
+    fw.checkpoints.set_weights(policy, arrays)
+    texts, recurrent = [np.array([[3, 1, 5, 4], [2, 2, 0, 5]])], hasattr(policy, "lstm")
+    if side != "none":
+        texts.append(
+            np.array([[1.0, 1, 1, 1], {"left": [0, 0, 1, 1]}.get(side, [1, 1, 0, 0])])
+        )
+    texts = [fw.tensor(x) for x in texts]
+    if recurrent and side != "none":
+        with pytest.raises(ValueError, match="^attention_mask: expected None"):
+            policy.values(*texts)
+        return
+    wanted = fw.numpy(policy(*texts)[1])
+    assert np.ptp(wanted) > 0.1
+    found = without_logits(policy, monkeypatch).values(*texts)
+    np.testing.assert_array_equal(fw.numpy(found), wanted)
+    with pytest.raises((TypeError, AttributeError)):
+        policy(*texts)
+
+
+@each
+def test_a_policy_that_has_no_way_of_its_own_gives_values(fw):
+    """As one of a small vocabulary: it makes the logits, too."""
+    policy, ids = policy_of(fw, "GPT"), fw.tensor(np.array([[3, 1, 5]]))
+    arrays = fw.checkpoints.get_weights(policy)
+    arrays["value_head.weight"] += np.arange(arrays["value_head.weight"].size)
+    fw.checkpoints.set_weights(policy, arrays)
+    seen = fw.tensor(np.array([[0.0, 1, 1]]))
+    for texts in ((ids,), (ids, seen)):
+        wanted = fw.numpy(policy(*texts)[1])
+        assert np.ptp(wanted[:, 1:]) > 0.1
+        found = fw.numpy(TokenPolicy.values(policy, *texts))
+        np.testing.assert_array_equal(found, wanted)
 
 
 @each

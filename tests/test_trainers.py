@@ -734,6 +734,27 @@ def test_critic_predicts_the_state_before_each_token_and_the_last(fw):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_critic_predicts_without_logits(fw, padded, monkeypatch):
+    env = small_env()
+    if padded:
+        env.prompt_mask = np.ones((8, 2))
+        env.prompt_mask[::2, 0] = 0
+    config = PolicyGradientConfig(batch_size=16, **of(Critic()))
+    trainer = fw.trainers.PolicyGradientTrainer(policy_of(fw, "GPT"), env, config)
+    arrays = fw.checkpoints.get_weights(trainer.policy)
+    arrays["value_head.weight"] += np.arange(arrays["value_head.weight"].size)
+    fw.checkpoints.set_weights(trainer.policy, arrays)
+    batch = trainer.draw()
+    ids = np.concatenate([batch.prompts, batch.completions], axis=1)
+    seen = np.concatenate([batch.prompt_mask, np.ones_like(batch.mask)], axis=1)
+    wanted = fw.numpy(trainer.policy(*map(fw.tensor, (ids, seen)))[1])[:, 1:]
+    assert np.ptp(wanted) > 0.1
+    monkeypatch.setattr(type(trainer.policy), "_logits", None)
+    np.testing.assert_allclose(trainer.predict(batch), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
 def test_the_gradient_is_clipped_and_the_rate_warms_up(fw):
     trainer, _, _ = update_of(
         fw, {"max_grad_norm": 0.01, "warmup_steps": 9, "learning_rate": 0.5}

@@ -100,6 +100,12 @@ class CausalLM(TokenPolicy, nn.Module):
         source, features, _ = self._read(under(mask, ids), mask, positions)
         return self._logits(source), self.value_head(features)[..., 0]
 
+    def values(self, ids, attention_mask=None):
+        """Values (B, L) alone, of what a call takes."""
+        mask, positions = _mask(attention_mask, ids)
+        _, features, _ = self._read(under(mask, ids), mask, positions)
+        return self.value_head(features)[..., 0]
+
     def score(self, prompts, completions, prompt_mask=None):
         """Logits (B, T, V) and values (B, T) along completions."""
         source, features = self._states(prompts, completions, prompt_mask)

@@ -130,7 +130,7 @@ class _Loss(nn.Module):
 
 def _prepare(policy: Any) -> None:
     """FSDP2 gathers shards in `forward` alone, and wants the whole model's first."""
-    for name in ("evaluate", "start", "step"):
+    for name in ("evaluate", "values", "start", "step"):
         register_fsdp_forward_method(policy, name)
     ids = torch.zeros(1, 1, dtype=torch.int64, device=policy.embedding.weight.device)
     with torch.no_grad():

@@ -137,7 +137,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
         texts, mask = [np.hstack([batch.prompts, batch.completions])], batch.prompt_mask
         if not mask.all():
             texts.append(np.hstack([mask, np.ones_like(batch.mask)]))
-        values = self.policy(*map(self._tensor, texts))[1]
+        values = self.policy.values(*map(self._tensor, texts))
         return values[:, batch.prompts.shape[1] - 1 :].cpu().numpy()
 
     def _estimate(self, logprobs, ref):

@@ -153,7 +153,7 @@ class PolicyGradientTrainer(policy_gradient.PolicyGradientTrainer):
 
     @compiled
     def _read(self, *ids):
-        return self.policy(*ids)[1]
+        return self.policy.values(*ids)
 
     def _estimate(self, logprobs, ref):
         """The pull's KL(π‖π_ref) at each token, (B, T) NumPy."""

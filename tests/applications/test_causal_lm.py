@@ -128,6 +128,22 @@ def test_forward_reads_padding_on_both_sides(folders, kind, side):
         np.testing.assert_allclose(ours(ids)[0], model(ids).logits, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "cohere"])
+def test_values_need_no_logits(folders, kind, monkeypatch):
+    ours = policy(folders, kind)
+    torch.nn.init.ones_(ours.value_head.weight)
+    ids, mask = (
+        torch.tensor([[3, 1, 4], [2, 2, 5]]),
+        torch.tensor([[1, 1, 1], [0, 1, 1]]),
+    )
+    with torch.no_grad():
+        wanted = [ours(ids)[1], ours(ids, mask)[1]]
+        monkeypatch.setattr(CausalLM, "_logits", None)
+        for found, texts in zip(wanted, ((ids,), (ids, mask))):
+            assert found.abs().min() > 0
+            assert torch.equal(ours.values(*texts), found)
+
+
 @pytest.mark.parametrize("group_size", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_with_the_probabilities_of_transformers(folders, kind, group_size):

@@ -380,8 +380,9 @@ PARTS = {
     "core.*.models.recurrent": "Policy attend LSTMPolicy.features LSTMPolicy.start "
     "LSTMPolicy.step LSTMPolicy.keep LSTMAttentionPolicy.features "
     "LSTMAttentionPolicy.start LSTMAttentionPolicy.step LSTMAttentionPolicy.keep "
-    "Policy.forward Policy.call BaselineNetwork.forward BaselineNetwork.call",
+    "Policy.forward Policy.call Policy.values BaselineNetwork.forward "
+    "BaselineNetwork.call",
     "core.*.models.transformer": "Transformer Transformer.forward Transformer.call "
-    "Transformer.start Transformer.step Transformer.keep",
+    "Transformer.values Transformer.start Transformer.step Transformer.keep",
     "core.*.models.bert": "BERT.forward BERT.call",
 }

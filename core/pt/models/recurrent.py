@@ -54,6 +54,11 @@ class Policy(TokenPolicy, _Recurrent):
         features = self.features(ids)
         return self.policy_head(features), self.value_head(features)[..., 0]
 
+    def values(self, ids, attention_mask=None):
+        """Values (B, L) alone, of what a call takes; ValueError for a mask."""
+        _check_unpadded("attention_mask", attention_mask)
+        return self.value_head(self.features(ids))[..., 0]
+
     def score(self, prompts, completions, prompt_mask=None):
         """Logits (B, T, V) and values (B, T); ValueError for padded prompts."""
         group_size = sampling.group_size(self, prompts, completions, prompt_mask)
@@ -171,6 +176,10 @@ def attend(queries, memory, seen):
 
 def _repeated(prompts, prompt_mask, group_size: int):
     """Each prompt `group_size` times; ValueError where one is padded."""
-    wanted = "prompt_mask: expected None, as a recurrent policy reads padding"
-    checks.require(prompt_mask is None, wanted)
+    _check_unpadded("prompt_mask", prompt_mask)
     return prompts.repeat_interleave(group_size, dim=0)
+
+
+def _check_unpadded(name: str, mask) -> None:
+    wanted = f"{name}: expected None, as a recurrent policy reads padding"
+    checks.require(mask is None, wanted)

@@ -61,15 +61,14 @@ class Transformer(TokenPolicy, nn.Module):
             attention_mask: (B, L), 0 on padding at either side: outputs mean nothing.
         Returns: logits (B, L, V), values (B, L).
         """
-        checks.positions(self.config.max_position_embeddings, ids.shape[1], "ids")
-        positions, seen = torch.arange(ids.shape[1], device=ids.device), None
-        ids = under(attention_mask, ids)
-        if attention_mask is not None:
-            positions = attention.position_ids(attention_mask)
-            seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
-        features, _ = self._read(ids, positions, seen)
+        features = self._features(ids, attention_mask)
         logits, values = self._logits(features), self._values(features)
         return logits.view(*ids.shape, -1), values.view(ids.shape)
+
+    @_computed
+    def values(self, ids, attention_mask=None):
+        """Values (B, L) alone, of what a call takes."""
+        return self._values(self._features(ids, attention_mask)).view(ids.shape)
 
     @_computed
     def score(self, prompts, completions, prompt_mask=None):
@@ -146,6 +145,16 @@ class Transformer(TokenPolicy, nn.Module):
 
     def _values(self, features):
         return exact(self.value_head(features.to(self.value_head.weight.dtype)))
+
+    def _features(self, ids, attention_mask):
+        """What the heads read (B L, D) of whole texts, by themselves."""
+        checks.positions(self.config.max_position_embeddings, ids.shape[1], "ids")
+        positions, seen = torch.arange(ids.shape[1], device=ids.device), None
+        ids = under(attention_mask, ids)
+        if attention_mask is not None:
+            positions = attention.position_ids(attention_mask)
+            seen = (attention_mask > 0)[:, None, None]  # (B, 1, 1, L)
+        return self._read(ids, positions, seen)[0]
 
     def _states(self, prompts, completions, mask, prompt_mask):
         """Features (M, D) in which the M tokens under the mask were chosen,

@@ -48,16 +48,14 @@ class Transformer(TokenPolicy, keras.Model):
             attention_mask: (B, L), 0 on padding at either side: outputs mean nothing.
         Returns: logits (B, L, V), values (B, L).
         """
-        checks.positions(self.config.max_position_embeddings, ids.shape[1], "ids")
-        positions, seen = tf.range(ids.shape[1]), None
-        ids = under(attention_mask, ids)
-        if attention_mask is not None:
-            mask = tf.cast(attention_mask, tf.int32)
-            positions = attention.position_ids(mask)
-            seen = (mask > 0)[:, None, None]  # (B, 1, 1, L)
-        features, _ = self._read(ids, positions, seen)
+        features = self._features(ids, attention_mask)
         logits, values = self._logits(features), self._values(features)
         return (tf.reshape(logits, (*ids.shape, -1)), tf.reshape(values, ids.shape))
+
+    def values(self, ids, attention_mask=None):
+        """Values (B, L) alone, of what a call takes."""
+        values = self._values(self._features(ids, attention_mask))
+        return tf.reshape(values, ids.shape)
 
     def score(self, prompts, completions, prompt_mask=None):
         """Logits (B, T, V) and values (B, T) along completions."""
@@ -134,6 +132,17 @@ class Transformer(TokenPolicy, keras.Model):
 
     def _values(self, features):
         return self.value_head(exact(features))
+
+    def _features(self, ids, attention_mask):
+        """What the heads read (B L, D) of whole texts, by themselves."""
+        checks.positions(self.config.max_position_embeddings, ids.shape[1], "ids")
+        positions, seen = tf.range(ids.shape[1]), None
+        ids = under(attention_mask, ids)
+        if attention_mask is not None:
+            mask = tf.cast(attention_mask, tf.int32)
+            positions = attention.position_ids(mask)
+            seen = (mask > 0)[:, None, None]  # (B, 1, 1, L)
+        return self._read(ids, positions, seen)[0]
 
     def _states(self, prompts, completions, mask, prompt_mask):
         """Features (M, D) in which the M tokens under the mask were chosen,
