@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from core import checks
-from core.settings import DECODERS, BERTConfig, DecoderConfig, GPTConfig
+from core.settings import DECODERS, BERTConfig, DecoderConfig, GPTConfig, RopeScaling
 
 Config = GPTConfig | BERTConfig | DecoderConfig
 CONFIGS: dict[str, Any] = {"gpt2": GPTConfig, "bert": BERTConfig}
@@ -105,7 +105,11 @@ def sizes(told: dict, path: Path) -> dict:
         ids = np.ravel(found[name]).tolist() or [None]
         found[name] = ids[0] if ids[0] in range(theirs.vocab_size) else None
     if kind in DECODERS:
-        found["rope_theta"] = theirs.rope_parameters["rope_theta"]
+        turns = dict(theirs.rope_parameters)
+        found["rope_theta"], found["rope_scaling"] = turns.pop("rope_theta"), None
+        if turns["rope_type"] != "default":
+            with checks.about(path):
+                found["rope_scaling"] = RopeScaling(**turns)
         if not found["head_dim"]:  # a Qwen2 has no such entry
             found["head_dim"] = theirs.hidden_size // theirs.num_attention_heads
     if "head" in found:  # one that is not known is refused by its name
@@ -140,11 +144,12 @@ def _their_config(told: dict, path: Path) -> Any:
 
 
 def _check_positions(theirs: Any, path: Path) -> None:
-    """NotComputed for scaled rotations, and where some of a text is not seen."""
+    """NotComputed for other rotations, and where some of a text is not seen."""
     scaling = getattr(theirs, "rope_parameters", None) or {"rope_type": "default"}
     plain = {name: scaling[name] for name in scaling if name != "rope_theta"}
-    if plain != {"rope_type": "default"}:
-        wanted = f"rope_scaling, rope_parameters: expected none in {path}"
+    llama3 = {field.name for field in fields(RopeScaling)}
+    if plain != {"rope_type": "default"} and plain.keys() != llama3:
+        wanted = f"rope_scaling, rope_parameters: expected none or llama3 in {path}"
         raise NotComputed(f"{wanted}, got {plain}, which core does not compute")
     seen = set(getattr(theirs, "layer_types", None) or ()) - {"full_attention"}
     if seen:

@@ -221,6 +221,30 @@ class GPTConfig(checks.Record):
 
 
 @dataclass(frozen=True)
+class RopeScaling(checks.Record):
+    """How Llama 3.1 reads longer texts: pairs that turn slowly turn slower yet.
+
+    Under the names of Hugging Face's `config.json`.
+    Source: "NTK-by-parts" of Peng et al. 2023, arXiv:2309.00071, without YaRN's
+        temperature; the numbers of `transformers`, rope_type "llama3".
+    """
+
+    factor: float  # ≥ 1, how much slower
+    low_freq_factor: float  # pairs of fewer turns in the length before: fully
+    high_freq_factor: float  # pairs of more turns: not at all; between: linear
+    original_max_position_embeddings: int  # the length before
+    rope_type: str = "llama3"
+
+    def _check(self) -> None:
+        low, high = self.low_freq_factor, self.high_freq_factor
+        checks.one_of(("llama3",), rope_type=self.rope_type)
+        checks.at_least(1, **_of(self, "factor", "original_max_position_embeddings"))
+        checks.positive(low_freq_factor=low)
+        wanted = "low_freq_factor, high_freq_factor: expected the second to be larger"
+        checks.require(high > low, f"{wanted}, got {low}, {high}")
+
+
+@dataclass(frozen=True)
 class DecoderConfig(checks.Record):
     """Sizes of a decoder, under the names of Hugging Face's `config.json`.
 
@@ -243,10 +267,13 @@ class DecoderConfig(checks.Record):
     pad_token_id: int | None = None
     bos_token_id: int | None = None
     eos_token_id: int | None = None
+    rope_scaling: RopeScaling | None = None  # a Llama 3.1's
 
     def _check(self) -> None:
         special = _of(self, "pad_token_id", "bos_token_id", "eos_token_id")
         sizes = {n: v for n, v in vars(self).items() if n not in special}
+        scaling = f"rope_scaling: expected a RopeScaling, got {self.rope_scaling!r}"
+        checks.require(isinstance(self.rope_scaling, RopeScaling | None), scaling)
         checks.one_of(DECODERS, model_type=sizes.pop("model_type"))
         checks.positive(rope_theta=self.rope_theta, rms_norm_eps=self.rms_norm_eps)
         checks.at_least(1, **{n: v for n, v in sizes.items() if type(v) is int})
@@ -260,7 +287,13 @@ class DecoderConfig(checks.Record):
 
     def frequencies(self) -> np.ndarray:
         """Radians by which each pair of a head's numbers turns a token, (K / 2,)."""
-        return self.rope_theta ** -(np.arange(0, self.head_dim, 2) / self.head_dim)
+        plain = self.rope_theta ** -(np.arange(0, self.head_dim, 2) / self.head_dim)
+        if (scaling := self.rope_scaling) is None:
+            return plain
+        turns = scaling.original_max_position_embeddings * plain / (2 * np.pi)
+        low, high = scaling.low_freq_factor, scaling.high_freq_factor
+        kept = np.clip((turns - low) / (high - low), 0, 1)
+        return plain * (kept + (1 - kept) / scaling.factor)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ import pages.parity  # noqa: F401  first: it sets up both frameworks
 
 # isort: split
 import transformers
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from core import advantages, algorithms, architectures, envs, hub, rewards
-from core.settings import DECODERS, DecoderConfig, PolicyGradientConfig
+from core.settings import DECODERS, DecoderConfig, PolicyGradientConfig, RopeScaling
 from core.text import ByteBPETokenizer
 from tests.both import BOTH, PT
 from tests.test_transformers import (
@@ -48,8 +49,18 @@ SIZES = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+# At K = 8 and these numbers the pairs are kept, mixed, slowed and slowed.
+SLOW = {
+    "rope_type": "llama3",
+    "rope_theta": 100.0,
+    "factor": 4.0,
+    "low_freq_factor": 0.2,
+    "high_freq_factor": 1.0,
+    "original_max_position_embeddings": 8,
+}
 KINDS = {
     "llama": SIZES,
+    "llama, scaled": SIZES | {"head_dim": 8, "rope_parameters": SLOW},
     "llama, tied": SIZES
     | {"tie_word_embeddings": True, "num_key_value_heads": 1, "num_hidden_layers": 3},
     "qwen2": SIZES | {"tie_word_embeddings": True, "rope_theta": 1e6},
@@ -103,12 +114,7 @@ def exactly(kind, dtype):
         )
 
     def angles(self, x, position_ids):
-        config = self.config
-        width = getattr(config, "head_dim", None) or config.hidden_size // 4
-        pairs = torch.arange(0, width, 2, dtype=torch.float64) / width
-        turned = (
-            position_ids[..., None] * config.rope_parameters["rope_theta"] ** -pairs
-        )
+        turned = position_ids[..., None] * their_frequencies(self.config)
         both = torch.cat([turned, turned], dim=-1)
         return both.cos(), both.sin()
 
@@ -117,6 +123,18 @@ def exactly(kind, dtype):
             patch.setattr(norm, "forward", normalise)
             patch.setattr(rotary, "forward", angles)
         yield
+
+
+def their_frequencies(config):
+    """Those of `transformers`, in float64."""
+    if config.rope_parameters["rope_type"] == "default":
+        width = getattr(config, "head_dim", None) or config.hidden_size // 4
+        pairs = torch.arange(0, width, 2, dtype=torch.float64) / width
+        return config.rope_parameters["rope_theta"] ** -pairs
+    compute = ROPE_INIT_FUNCTIONS[config.rope_parameters["rope_type"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "float", torch.float64)
+        return compute(config)[0]
 
 
 def their_logits(theirs, ids, mask, positions):
@@ -319,20 +337,51 @@ def test_config_of_published_models(tmp_path):
     assert hub.read_config(tmp_path).rope_theta == 5e5
 
 
-SCALED = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4}
-LLAMA3 = {
-    "rope_type": "llama3",
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
+LLAMA3 = {  # Llama 3.2's, of 1B
+    "factor": 32.0,
     "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8,
+    "low_freq_factor": 1.0,
+    "original_max_position_embeddings": 8192,
+    "rope_type": "llama3",
 }
+
+
+def test_the_rotation_of_llama_3(tmp_path):
+    """As it stands on the hub."""
+    sizes = {"hidden_size": 2048, "num_attention_heads": 32, "num_key_value_heads": 8}
+    sizes |= {"head_dim": 64, "max_position_embeddings": 131072, "rope_theta": 5e5}
+    put(tmp_path, "llama", rope_scaling=LLAMA3, **sizes)
+    config = hub.read_config(tmp_path)
+    assert config.rope_scaling == RopeScaling(32.0, 1.0, 4.0, 8192)
+    found, plain = (
+        c.frequencies() for c in (config, replace(config, rope_scaling=None))
+    )
+    theirs = transformers.AutoConfig.from_pretrained(tmp_path)
+    np.testing.assert_allclose(found, their_frequencies(theirs), rtol=1e-12)
+    turns = 8192 * plain / (2 * np.pi)
+    np.testing.assert_array_equal(found[turns > 4], plain[turns > 4])
+    np.testing.assert_allclose(found[turns < 1], plain[turns < 1] / 32)
+    between = (turns > 1) & (turns < 4)
+    assert [(turns > 4).sum(), between.sum(), (turns < 1).sum()] == [15, 3, 14]
+    hub.write(tmp_path, config, {"a": np.zeros(1)})
+    assert hub.read_config(tmp_path) == config
+    again = transformers.AutoConfig.from_pretrained(tmp_path)
+    assert again.rope_parameters == theirs.rope_parameters
+
+
+SCALED = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4}
 
 
 @pytest.mark.parametrize(
     "kind, options, name",
     [
-        ("llama", {"rope_scaling": LLAMA3}, "rope_scaling"),
+        ("llama", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_scaling"),
+        ("llama", {"rope_scaling": LLAMA3 | {"more": 1}}, "rope_scaling"),
+        (
+            "llama",
+            {"rope_scaling": LLAMA3, "partial_rotary_factor": 0.5},
+            "rope_scaling",
+        ),
         ("qwen2", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling"),
         ("qwen3", {"rope_parameters": SCALED, "head_dim": 4}, "rope_parameters"),
         ("llama", {"partial_rotary_factor": 0.5}, "rope_parameters"),
@@ -364,6 +413,21 @@ def test_what_would_change_the_numbers_is_refused(tmp_path, fw, kind, options, n
         ({"head_dim": 3}, "head_dim: expected an even"),
         ({"num_attention_heads": 3}, "not a multiple"),
         ({"rms_norm_eps": 0.0}, "rms_norm_eps: expected a positive"),
+        ({"rope_scaling": LLAMA3 | {"factor": 0.5}}, "factor: expected .* 1"),
+        ({"rope_scaling": LLAMA3 | {"factor": "8"}}, "factor: expected a finite"),
+        ({"rope_scaling": LLAMA3 | {"low_freq_factor": 0.0}}, "low_freq_factor: exp"),
+        (
+            {"rope_scaling": LLAMA3 | {"high_freq_factor": 1.0}},
+            "high_freq_factor: expected the sec",
+        ),
+        (
+            {"rope_scaling": LLAMA3 | {"original_max_position_embeddings": 8.5}},
+            "original_max_position_embeddings: expected an integer",
+        ),
+        (
+            {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+            "Missing required keys",
+        ),
     ],
 )
 def test_sizes_that_do_not_fit_are_named(tmp_path, options, message):
@@ -415,6 +479,7 @@ def test_a_head_that_differs_from_a_tied_table_is_refused(folders, fw, tmp_path)
         ({"eos_token_id": 7}, "eos_token_id"),
         ({"intermediate_size": 2.0}, "intermediate_size"),
         ({"tie_word_embeddings": 1}, "tie_word_embeddings"),
+        ({"rope_scaling": LLAMA3}, "rope_scaling"),
     ],
 )
 def test_a_config_checks_its_numbers(options, name):
@@ -429,6 +494,11 @@ def test_more_tokens_than_positions_are_refused(fw):
         policy(fw.tensor(np.zeros((1, 17), np.int64)))
     with pytest.raises(ValueError, match="prompts: .* 16 positions, got 17"):
         fw.rollout.sample(policy, np.zeros((1, 4), np.int64), 13)
+
+
+def test_a_scaling_has_one_kind():
+    with pytest.raises(ValueError, match="^rope_type: expected one of"):
+        RopeScaling(8.0, 1.0, 4.0, 8192, "yarn")
 
 
 def test_positions_turn_by_hand():

@@ -2,7 +2,7 @@
 has no such models in TensorFlow.
 
 `load` and `save` are those of `core.pt.pretrained`, and take as well what these do not
-compute: other architectures, and options as scaled rotations.
+compute: other architectures, and options as scaled rotations, but for Llama 3.1's.
 
 N prompts, B completions, B / N of each prompt one after the other; L sequence
 length, P prompt, T completion, V vocabulary, D width.
