@@ -41,8 +41,7 @@ def rollout(
         noise: "host": (B, T, V) from NumPy, so that both frameworks sample the same
             tokens; "device": `sample` has a seed from rng, and draws a number a token.
     Returns: Rollout of N · G rows; each ends as `env.stopped` says.
-    Raises: ValueError for an unknown row, an epsilon without rng or with noise on the
-        device, and as `sample`.
+    Raises: ValueError for an unknown row, an epsilon without rng, and as `sample`.
     """
     checks.whole(1, group_size=group_size)
     checks.one_of(NOISES, noise=noise)
@@ -52,6 +51,7 @@ def rollout(
     mask, repeated = env.prompt_mask, rows.repeat(group_size)
     task = env.prompts[rows], env.max_length, drawn, env.ends, env.pad_id, temperature
     given: dict = {"group_size": group_size, "seed": seed}
+    given["epsilon"] = None if seed is None else epsilon
     given["prompt_mask"] = None if mask is None else mask[rows]
     found = sample(policy, *task, **given)
     completions, logprobs, kept = env.stopped(*found) if env.stop else found
@@ -68,8 +68,6 @@ def _noise(rng: Any, shape: tuple, epsilon: float | None, device: bool) -> tuple
         return None, None
     if not device:
         return gumbel_noise(rng, shape, epsilon), None  # type: ignore[arg-type]
-    wanted = f'noise: expected "host" with epsilon {epsilon}, got "device"'
-    checks.require(epsilon is None, wanted)
     _check_generator(rng)
     return None, int(rng.integers(2**32))  # type: ignore[union-attr]
 
@@ -120,11 +118,16 @@ def checked_texts(
     return [text if text is None else tensor(text) for text in texts]
 
 
-def checked_noise(noise, shape: tuple, seed: int | None) -> tuple:
-    """Noise as finite numbers (B, T, V), or the seed as 32 bits; ValueError for both.
+def checked_noise(noise, shape: tuple, seed: int | None, epsilon=None) -> tuple:
+    """Noise as finite numbers (B, T, V), or the seed as 32 bits; ValueError for both,
+    and for an epsilon without a seed or outside [0, 1].
 
     No generator of the frameworks reads more: a seed from 2³² on is hashed.
     """
+    if epsilon is not None:
+        checks.unit_interval(epsilon=epsilon)
+        wanted = f"epsilon: expected None without a seed, got {epsilon}"
+        checks.require(seed is not None, wanted)
     if noise is not None:
         checks.require(seed is None, f"seed: expected None beside noise, got {seed}")
         return checks.finite_array("noise", noise, shape), None

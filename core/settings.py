@@ -151,6 +151,7 @@ class DQNConfig(Training):
     alpha: float = 0.0  # entropy bonus, reward/nat; 0: the hard maximum
     epsilon: float = 1.0  # share of random tokens, used with alpha = 0
     epsilon_final: float = 0.1  # the same at the last step (linear)
+    noise: str = "host"  # where tokens are drawn, NOISES: NumPy or the model's device
     learning_rate: float = 3e-3  # Adam's, after the warm-up
     warmup_steps: int = 20  # the rate grows linearly over these steps
     max_grad_norm: float = 10.0  # the gradient is scaled down to this norm
@@ -163,6 +164,7 @@ class DQNConfig(Training):
         checks.at_least(1, **_of(self, "buffer_batches", "target_every"))
         checks.unit_interval(**_of(self, "gamma", "epsilon", "epsilon_final"))
         checks.at_least(0, alpha=self.alpha, seed=self.seed)
+        checks.one_of(NOISES, noise=self.noise)
         wanted = f"double: expected False with alpha {self.alpha}, a soft maximum"
         checks.require(not (self.alpha and self.double), wanted)
 

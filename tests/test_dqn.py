@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from core import envs, exact, returns, weights
+from core import envs, exact, returns, sampling, weights
 from core.settings import DQNConfig
+from core.trainers import dqn
 from core.types import Rollout
 from tests.both import BOTH, TF, log_of_tensorflow, traces
 from tests.test_rollout import last_logits, policy_of
@@ -65,10 +66,39 @@ def test_both_frameworks_take_the_same_steps(settings):
             np.testing.assert_allclose(ours[key], theirs[key], atol=1e-10)
 
 
+ON_DEVICE = {
+    "hard": {"noise": "device"},
+    "soft": SETTINGS["soft"] | {"noise": "device"},
+}
+
+
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-def test_resumes_bit_for_bit(tmp_path, fw):
+@pytest.mark.parametrize("settings", ON_DEVICE.values(), ids=ON_DEVICE)
+def test_noise_of_the_device_needs_no_array_of_the_host(fw, settings, monkeypatch):
+    monkeypatch.setattr(sampling, "gumbel_noise", None)
+    assert len(trainer_of(fw, **settings).train(progress=False)) == 6
+    host = trainer_of(fw, **settings | {"noise": "host"})
+    with pytest.raises(TypeError):
+        host.train(progress=False)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_exploration_on_the_device_has_its_share(fw):
+    """Of random tokens: all at first, none at the end."""
+    settings = {"steps": 2, "batch_size": 400, "epsilon_final": 0.0, "updates": 1}
+    trainer = trainer_of(fw, noise="device", learning_rate=1e-9, **settings)
+    trainer.step()
+    shares = np.bincount(trainer.batch.completions[:, 0], minlength=4) / 400
+    np.testing.assert_allclose(shares, 0.25, atol=0.09)  # four deviations
+    trainer.step()
+    assert len(np.unique(trainer.batch.completions, axis=0)) == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"noise": "device"}], ids=["host", "device"])
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_resumes_bit_for_bit(tmp_path, fw, more):
     """With the target network and the buffer, both of the file."""
-    path, settings = tmp_path / "half.safetensors", {"target_every": 7}
+    path, settings = tmp_path / "half.safetensors", {"target_every": 7} | more
     whole = trainer_of(fw, dtype="float32", **settings)
     whole.train(progress=False)
     half = trainer_of(fw, dtype="float32", **settings)
@@ -127,6 +157,21 @@ def test_targets_by_hand(fw, settings, limit_ends):
             )
         assert not found[b, length:].any()
     assert (cut_off > 0) == (not limit_ends)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_float64_is_for_one_text_at_a_time(settings, monkeypatch):
+    trainer, shapes = trainer_of(BOTH[0], dtype="float32", **settings), []
+
+    def seen(q, *more):
+        shapes.append(q.shape)
+        return returns.state_values(q, *more)
+
+    monkeypatch.setattr(dqn, "state_values", seen)
+    trainer.step()
+    del shapes[:]
+    assert trainer.targets(trainer.batch).shape == (16, 3)
+    assert shapes == [(3, 4)] * 16
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
@@ -231,6 +276,7 @@ def test_wrong_arguments_are_named(fw):
         ("alpha", -1.0),
         ("alpha", float("nan")),
         ("buffer_batches", 0),
+        ("noise", "gpu"),
     ],
 )
 def test_bad_settings_are_named(name, value):

@@ -272,10 +272,8 @@ def test_several_ids_end_a_text(fw):
 
 
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-def test_noise_of_the_device_has_no_share_of_uniform_draws(fw):
+def test_noise_is_of_the_host_or_of_the_device(fw):
     given = policy_of(fw), small_env(), [0], np.random.default_rng(0)
-    with pytest.raises(ValueError, match='^noise: expected "host" with epsilon 0.5'):
-        fw.rollout.rollout(*given, epsilon=0.5, noise="device")
     with pytest.raises(ValueError, match="^noise: expected one of"):
         fw.rollout.rollout(*given, noise="gpu")
 
@@ -378,25 +376,49 @@ def test_rollout_of_groups_and_padded_prompts(fw):
     )
 
 
+@pytest.mark.parametrize("noise", sampling.NOISES)
 @pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
-def test_epsilon_greedy(fw):
+def test_epsilon_greedy(fw, noise, monkeypatch):
     """A share of uniform tokens, the others the best ones of their state."""
+    if noise == "device":
+        monkeypatch.setattr(sampling, "gumbel_noise", None)
     env = small_env()
     policy = policy_of(fw)
     rows = np.zeros(4000, int)
     best = fw.rollout.rollout(policy, env, rows[:1]).completions[0]
     rng = np.random.default_rng(0)
     # At this temperature draws from the policy itself would be far from even.
-    batch = fw.rollout.rollout(policy, env, rows, rng, 0.02, epsilon=0.3)
+    given = policy, env, rows, rng, 0.02
+    batch = fw.rollout.rollout(*given, epsilon=0.3, noise=noise)
     first = batch.completions[:, 0]
     shares = np.bincount(first, minlength=6) / len(first)
     expected = np.full(6, 0.3 / 6)
     expected[best[0]] += 0.7
     np.testing.assert_allclose(shares, expected, atol=0.02)
-    never = fw.rollout.rollout(policy, env, rows[:9], rng, epsilon=0.0)
+    scored = policy.evaluate(
+        *map(fw.tensor, (batch.prompts, batch.completions)), temperature=0.02
+    )
+    kept = batch.mask > 0  # what the policy says of a token, however it was chosen
+    found = fw.numpy(scored[0])[kept]
+    np.testing.assert_allclose(batch.logprobs[kept], found, atol=1e-8)
+    never = fw.rollout.rollout(policy, env, rows[:9], rng, epsilon=0.0, noise=noise)
     assert (never.completions == best).all()
     with pytest.raises(ValueError, match="^epsilon: expected"):
-        fw.rollout.rollout(policy, env, rows, rng, epsilon=1.5)
+        fw.rollout.rollout(policy, env, rows, rng, epsilon=1.5, noise=noise)
+    with pytest.raises(ValueError, match="^rng: expected"):
+        fw.rollout.rollout(policy, env, rows, epsilon=0.5, noise=noise)
+
+
+@pytest.mark.parametrize("fw", BOTH, ids=lambda fw: fw.name)
+def test_another_share_compiles_nothing(fw):
+    policy, found = policy_of(fw, "GPT"), []
+    for epsilon in (0.9, 0.5, 0.1):
+        fw.rollout.sample(policy, [[1]], 3, seed=1, epsilon=epsilon)
+        found.append(traces(policy))
+    assert found[0] == found[1] == found[2]
+    for noise in (None, np.zeros((1, 3, 6))):
+        with pytest.raises(ValueError, match="^epsilon: expected None without a seed"):
+            fw.rollout.sample(policy, [[1]], 3, noise, epsilon=0.5)
 
 
 # --- Kinds of numbers --------------------------------------------------------
@@ -582,15 +604,16 @@ def test_an_excluded_token_is_never_drawn(fw, name, monkeypatch):
     noise, low = rng.gumbel(size=(2, n, 3, 6))
     low[..., ALLOWED] -= 1e30
     explore = sampling.gumbel_noise(rng, (n, 3, 6), epsilon=0.9)
-    for given, seed, found in (
-        (noise, None, ALLOWED),
-        (low, None, None),
-        (explore, None, ALLOWED),
-        (None, 7, ALLOWED),
-        (None, None, None),
+    for given, seed, epsilon, found in (
+        (noise, None, None, ALLOWED),
+        (low, None, None, None),
+        (explore, None, None, ALLOWED),
+        (None, 7, None, ALLOWED),
+        (None, 7, 0.9, ALLOWED),
+        (None, None, None, None),
     ):
         tokens, logprobs, _ = fw.rollout.sample(
-            policy, [[1]], 3, given, group_size=n, seed=seed
+            policy, [[1]], 3, given, group_size=n, seed=seed, epsilon=epsilon
         )
         assert set(tokens.ravel()) <= set(found or ALLOWED)
         assert found is None or set(tokens.ravel()) == set(found)

@@ -30,6 +30,7 @@ def sample(
     group_size: int = 1,
     prompt_mask=None,
     seed: int | None = None,
+    epsilon: float | None = None,
 ):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
@@ -51,6 +52,8 @@ def sample(
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
         seed: int ≥ 0; the framework draws the noise, step by step, not (B, T, V) at
             once.  Without `noise` and `seed` the most probable token is taken.
+        epsilon: in [0, 1], with `seed`: the share of tokens that are drawn uniformly
+            from what is kept; the others are the most probable ones.
     Returns: NumPy completions (B, T) int64, logprobs (B, T) nats under the
         sampled distribution, mask (B, T) up to and including the EOS.
     Raises: ValueError for arguments outside these ranges, and for logits that are NaN.
@@ -63,7 +66,7 @@ def sample(
     checks.token_id(policy.vocab_size, pad_id=pad_id)
     check_distribution(temperature, top_k, top_p)
     shape = len(prompts) * group_size, max_length
-    noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed)
+    noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed, epsilon)
     weight = policy.embedding.weight
     tensor = partial(torch.as_tensor, device=weight.device)
     dtype = torch.promote_types(weight.dtype, torch.float32)  # not in half precision
@@ -76,7 +79,7 @@ def sample(
         logits = sampling_logits(logits.to(dtype), temperature, top_k, top_p)
         scores = torch.log_softmax(logits, dim=-1)
         here = None if noise is None else noise[rows, t]
-        tokens = _draw(scores, here, generator)
+        tokens = _draw(scores, here, generator, epsilon)
         return tokens, scores.gather(-1, tokens[:, None])[:, 0]
 
     prompts = tensor(prompts, dtype=torch.int64)
@@ -113,7 +116,7 @@ def _complete(policy, begun: tuple, draw: Callable, shape: tuple, ends) -> tuple
     return completions, logprobs
 
 
-def _draw(scores, noise, generator: torch.Generator | None):
+def _draw(scores, noise, generator: torch.Generator | None, epsilon=None):
     """Tokens (rows,) for log-probabilities (rows, V)."""
     if noise is not None:
         return (scores + noise).argmax(dim=-1)
@@ -124,6 +127,11 @@ def _draw(scores, noise, generator: torch.Generator | None):
         len(scores), 1, generator=generator, device=scores.device, dtype=scores.dtype
     )  # in (0, 1]: a token of probability 0 is never reached
     probs = scores.exp()
+    if epsilon is not None:
+        kept = scores.isfinite().to(scores)
+        uniform = kept / kept.sum(dim=-1, keepdim=True)
+        best = torch.nn.functional.one_hot(scores.argmax(dim=-1), scores.shape[1])
+        probs = epsilon * uniform + (1 - epsilon) * best
     # A parallel sum may grow, by rounding, also where a probability is 0.
     total = torch.where(probs > 0, probs.cumsum(dim=-1), 0)
     reached = total >= share * total.amax(dim=-1, keepdim=True)

@@ -31,6 +31,7 @@ def sample(
     group_size: int = 1,
     prompt_mask=None,
     seed: int | None = None,
+    epsilon: float | None = None,
 ):
     """Sample completions by the Gumbel-max trick, or take the best tokens.
 
@@ -52,6 +53,8 @@ def sample(
         prompt_mask: (N, P), 0 on padding at the left; None: no padding.
         seed: int ≥ 0; the framework draws the noise, step by step, not (B, T, V) at
             once.  Without `noise` and `seed` the most probable token is taken.
+        epsilon: in [0, 1], with `seed`: the share of tokens that are drawn uniformly
+            from what is kept; the others are the most probable ones.
     Returns: NumPy completions (B, T) int64, logprobs (B, T) nats under the
         sampled distribution, mask (B, T) up to and including the EOS.
     Raises: ValueError for arguments outside these ranges, and for logits that are NaN.
@@ -66,13 +69,14 @@ def sample(
     numbers = max_length, group_size, top_k, top_p  # NumPy's are tensors
     max_length, group_size, top_k, top_p = map(checks.plain, numbers)
     shape = len(prompts) * group_size, max_length
-    noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed)
+    noise, seed = checked_noise(noise, (*shape, policy.vocab_size), seed, epsilon)
     dtype = "float64" if policy.dtype == "float64" else "float32"  # no half precision
     noise = None if noise is None else tf.constant(noise, dtype)
     mask = None if mask is None else tf.constant(mask)
     first = None if seed is None else tf.constant(np.int64(seed).astype(np.int32))
     heat = tf.constant(temperature, dtype)
-    loop = partial(_loop, policy, (ends, heat, top_k, top_p, first))
+    share = None if epsilon is None else tf.constant(epsilon, dtype)
+    loop = partial(_loop, policy, (ends, heat, top_k, top_p, first, share))
     begun = _start(policy, tf.constant(prompts), max_length, mask, group_size)
     texts, logprobs = _complete(policy, begun, loop, noise, shape)
     return sampling.finished(texts, logprobs, ends, pad_id)
@@ -117,7 +121,7 @@ def _start(policy: Any, *arguments):
 def _loop(policy: Any, settings: tuple, begun: tuple, t, length: int, done, noise):
     """The compiled loop of `sample`, until the batch should shrink."""
     logits, state = begun
-    ends, temperature, top_k, top_p, seed = settings
+    ends, temperature, top_k, top_p, seed, epsilon = settings
     rows, dtype = logits.shape[0], temperature.dtype
     halves = policy._compiled and rows >= 2 * _SMALLEST
     least = rows // 2 if halves else 0  # go on while more rows than this do
@@ -129,7 +133,7 @@ def _loop(policy: Any, settings: tuple, begun: tuple, t, length: int, done, nois
         scores = tf.nn.log_softmax(sampling_logits(logits, temperature, top_k, top_p))
         # Not noise[:, t]: to XLA its t is a constant, each t a new program.
         here = None if noise is None else tf.gather(noise, t, axis=1)
-        tokens = _draw(scores, here, seed, t)
+        tokens = _draw(scores, here, seed, t, epsilon)
         chosen = tf.gather(scores, tokens, batch_dims=1)
         return tokens, [a.write(t, x) for a, x in zip(kept, (tokens, chosen))]
 
@@ -152,7 +156,7 @@ def _loop(policy: Any, settings: tuple, begun: tuple, t, length: int, done, nois
     return t, logits, state, done, *[a.stack() for a in kept]
 
 
-def _draw(scores, noise, seed, t):
+def _draw(scores, noise, seed, t, epsilon=None):
     """Tokens (rows,) for log-probabilities (rows, V)."""
     if noise is not None:
         return tf.argmax(scores + noise, axis=-1)
@@ -163,6 +167,11 @@ def _draw(scores, noise, seed, t):
         (scores.shape[0], 1), tf.stack([seed, t]), dtype=scores.dtype
     )  # in (0, 1]: a token of probability 0 is never reached
     probs = tf.exp(scores)
+    if epsilon is not None:
+        kept = tf.cast(tf.math.is_finite(scores), scores.dtype)
+        best = tf.one_hot(tf.argmax(scores, axis=-1), scores.shape[1], dtype=kept.dtype)
+        uniform = kept / tf.reduce_sum(kept, axis=-1, keepdims=True)
+        probs = epsilon * uniform + (1 - epsilon) * best
     # A parallel sum may grow, by rounding, also where a probability is 0.
     total = tf.where(probs > 0, tf.cumsum(probs, axis=-1), tf.zeros_like(probs))
     reached = total >= share * tf.reduce_max(total, axis=-1, keepdims=True)

@@ -1,5 +1,6 @@
 """Q-learning with a network without its gradients."""
 
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ class DQNTrainer(loop.SamplingTrainer):
         rows = self.env.sample(config.batch_size, self.rng)
         heat, epsilon = config.alpha or 1.0, config.exploration(len(self.history))
         drawn = self.policy, self.env, rows, self.rng, heat
-        self.batch = batch = self._rollout(*drawn, epsilon=epsilon)
+        noise = config.noise
+        self.batch = batch = self._rollout(*drawn, epsilon=epsilon, noise=noise)
         self.buffer.add(batch)
         size, updates = config.batch_size, range(config.updates)
         updates = [self.update(self.buffer.sample(size, self.rng)) for _ in updates]
@@ -83,7 +85,9 @@ class DQNTrainer(loop.SamplingTrainer):
         inputs, config = self._inputs(batch), self.config
         chooser = self._values(self.policy, inputs)[:, 1:] if config.double else None
         after = self._values(self.target, inputs)[:, 1:]
-        values = state_values(after, config.alpha, chooser)
+        each = zip(after, repeat(None) if chooser is None else chooser)
+        # One text after the other: float64 of all would be the most of a step.
+        values = np.stack([state_values(q, config.alpha, other) for q, other in each])
         rows = batch.rewards, values, batch.mask
         return td_targets(*rows, config.gamma, batch.terminated)
 

@@ -280,9 +280,13 @@ CALLS = {
             "policy": made(gpt),
             "prompt_mask": of_numpy(SEEN),
             "noise": optional(of_numpy(floats(4, 3, 6))),
-            "seed": ...,
+            **dict.fromkeys(("seed", "epsilon"), ...),
         },
-        "sample (seed)": {"group_size": ..., "seed": optional(count(0, 0))},
+        "sample (seed)": {
+            "group_size": ...,
+            "seed": count(0, 0),
+            "epsilon": optional(number(0.5, 0, 1)),
+        },
         "rollout": {},
     },
     "checkpoints": {
