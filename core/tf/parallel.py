@@ -58,8 +58,15 @@ def started(backend: str | None = None, seconds: float = 60.0) -> Iterator[tuple
         checks.require(len(devices) > 1, f"{wanted}, got {len(devices)}")
         strategy = tf.distribute.MirroredStrategy([d.name for d in devices])
         place = 0, 1
-    with strategy.scope():
-        yield place
+    try:
+        with strategy.scope():
+            yield place
+    except (RuntimeError, tf.errors.OpError) as error:
+        if workers:
+            error.add_note(
+                f"another process ended, or gave no answer in {seconds:g} s?"
+            )
+        raise
 
 
 class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
@@ -102,8 +109,12 @@ class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
         added, metrics = found
         return *self._clipped(added), metrics
 
-    @compiled
     def _everywhere(self, batches: list, alpha, reused: bool, before) -> tuple:
+        found = self._summed(batches, alpha, reused)
+        return found if before is None else tf.nest.map_structure(tf.add, before, found)
+
+    @compiled
+    def _summed(self, batches: list, alpha, reused: bool) -> tuple:
         """Gradients and metrics, summed over the devices of all processes."""
 
         def here():
@@ -113,8 +124,7 @@ class PolicyGradientTrainer(Shared, trainers.PolicyGradientTrainer):
             return trainers.gradients(loss_of, self.optimizers)
 
         total = partial(self._strategy.reduce, "SUM", axis=None)
-        found = tf.nest.map_structure(total, self._strategy.run(here))
-        return found if before is None else tf.nest.map_structure(tf.add, before, found)
+        return tf.nest.map_structure(total, self._strategy.run(here))
 
     _sample = staticmethod(rollout.sample)
 

@@ -1,11 +1,11 @@
-"""Started by torchrun from tests/test_parallel.py: every case on these processes.
+"""Started from tests/test_parallel.py: every case on two processes of PyTorch.
 
-`python -m torch.distributed.run ... tests/parallel/pt.py FOLDER WHAT`
+`python tests/parallel/pt.py FOLDER PORT PORT` imports PyTorch once and is forked; the
+processes find each other as those of torchrun do, by the environment.
 """
 
-import os
-import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,13 +15,13 @@ from torch.distributed.fsdp import fully_shard
 import core.quiet  # noqa: F401
 from core.pt import checkpoints, models, parallel
 from core.pt.trainers import PolicyGradientTrainer
-from tests.parallel import cases
+from tests.parallel import cases, forks
 
 
 def trainer(name, kind, shard=False, **changed):
     policy, *rest = cases.arguments(models, name, **changed)
     if shard:
-        mesh = init_device_mesh("cpu", (int(os.environ["WORLD_SIZE"]),))
+        mesh = init_device_mesh("cpu", (2,))
         for block in policy.transformer["h"]:
             fully_shard(block, mesh=mesh)
         fully_shard(policy, mesh=mesh)
@@ -41,40 +41,59 @@ def equal(folder, rank):
 
 
 def refused(folder, rank):
-    """What every process must refuse; each writes its errors."""
-    for name, changed in cases.refused(rank).items():
-        try:
-            trainer("sum", parallel.PolicyGradientTrainer, **changed)
-            error = "none"
-        except ValueError as found:
-            error = str(found)
-        cases.tell(folder, f"{name}.{rank}", error)
-
-
-def killed(folder, rank):
-    """A checkpoint after each step; process 1 dies in the third."""
-    one = trainer("sum", parallel.PolicyGradientTrainer)
-    path = folder / "checkpoint"
-    if rank == 1:
-        step, die = one.step, lambda: os.kill(os.getpid(), signal.SIGKILL)
-        one.step = lambda: die() if len(one.history) == 2 else step()
-    one.train(4, progress=False, path=path, every=1)
+    """What every process must refuse, and what fails on one alone."""
+    kind = parallel.PolicyGradientTrainer
+    changes = cases.refused(rank).items()
+    makers = {name: partial(trainer, "sum", kind, **c) for name, c in changes}
+    cases.told(folder, rank, makers)
+    made = trainer("sum", kind)
+    made.train(2, progress=False)
+    cases.told(folder, rank, cases.failures(made, folder, rank))
 
 
 def resumed(folder, rank):
-    two = trainer("sum", parallel.PolicyGradientTrainer)
-    two.load(folder / "checkpoint")
-    two.train(2, progress=False)
+    """The checkpoint of a killed process on two and on one; one process's on two."""
+    path, alone = folder / "checkpoint", folder / f"alone.{rank}"
+    trainer("group", PolicyGradientTrainer).train(3, progress=False, path=alone)
+    two = trainer("group", parallel.PolicyGradientTrainer)
+    found = cases.resumed(two, checkpoints, path)
+    joined = cases.resumed(two, checkpoints, alone)
     if rank == 0:
-        found = two.history, checkpoints.get_weights(two.policy)
         cases.keep(folder, "resumed.two", found)
+        cases.keep(folder, "joined.two", joined)
+        one = trainer("group", PolicyGradientTrainer)
+        cases.keep(folder, "resumed.one", cases.resumed(one, checkpoints, path))
+        whole = trainer("group", PolicyGradientTrainer)
+        whole.train(progress=False)
+        cases.keep(folder, "whole.one", cases.state(whole, checkpoints))
+
+
+def killed(folder):
+    with parallel.started(seconds=20) as (rank, _):
+        one = trainer("group", parallel.PolicyGradientTrainer)
+        one.train(2, progress=False)
+        cases.dying(one, folder, rank)
+
+
+def alive(folder):
+    with parallel.started(seconds=20) as (rank, _):
+        for part in (resumed, refused, equal):
+            part(folder, rank)
+        policy = cases.arguments(models, "sum")[0]
+        cases.streams(parallel.PolicyGradientTrainer, policy, folder, rank)
+
+
+def alone():
+    """As `accelerate launch --cpu` starts it: without others, and without torchrun."""
+    with parallel.started():
+        pass
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    with parallel.started(seconds=20) as (rank, size):
-        for what in sys.argv[2:]:
-            {f.__name__: f for f in (equal, refused, killed, resumed)}[what](
-                folder, rank
-            )
+    cases.told(folder, 0, {"alone": alone})
+    torch.set_num_threads(1)
+    for function, port in zip((killed, alive), sys.argv[2:], strict=True):
+        own = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+        ranks = [own | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
+        forks.together(folder, function.__name__, partial(function, folder), ranks)
