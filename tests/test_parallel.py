@@ -80,7 +80,7 @@ def assert_equal(found, wanted):
 def test_two_processes_take_the_steps_of_one(pt, name):
     found, wanted = (cases.kept(pt, f"{name}.{n}") for n in ("two", "one"))
     assert_equal(found, wanted)
-    assert found[0][0]["grad_norm"] > 0
+    assert found[0][0]["grad_norm"] > 0.02  # of which it is clipped
 
 
 @pytest.mark.parametrize("name", cases.CASES)
@@ -101,6 +101,7 @@ REFUSED = {
     "groups": "processes: expected a divisor of a step's prompts 1, got 2",
     "config": "config.seed: expected that of process 0 on all 2, got another on [1]",
     "rate": "config.learning_rate: expected that of process 0 on all 2",
+    "task": "task.prompts: expected that of process 0 on all 2, got another on [1]",
     "weights": "weights: expected that of process 0 on all 2, got another on [1]",
     "reuse": "reuse: expected 0 on several devices, got 1",
 }

@@ -3,7 +3,8 @@
 Each has the same trainer and generator, samples its share of the prompts, and has all
 texts gathered: rewards, groups, whitening and baselines are those of the whole batch.
 Each then computes the gradient of its rows by the counts of the whole.  The gradients
-are added, so that all clip and step alike.
+are added, so that all clip and step alike.  A reward has to give all processes the same
+number for a text: nothing compares them.
 """
 
 import json

@@ -52,8 +52,8 @@ CASES = {
 SIZES = {"embedding_dim": 4, "hidden_dim": 6}
 
 
-def env(padded):
-    prompts = np.array([[3, 4], [4, 5], [5, 3], [0, 4]])
+def env(padded, first=3):
+    prompts = np.array([[first, 4], [4, 5], [5, 3], [0, 4]])
     targets = np.array([[3, 4, 2], [4, 5, 3], [5, 2, 0], [4, 2, 0]])
     task = BatchedEnvironment(
         prompts, targets, rewards.token_position_match, 6, eos_id=2
@@ -63,10 +63,12 @@ def env(padded):
     return task
 
 
-def arguments(models, name, seed_of_policy=2, **changed):
+def arguments(models, name, seed_of_policy=2, first=3, **changed):
     """Policy, environment, settings, b(X) and reference of a case."""
     algorithm, settings = CASES[name]
-    settings = {"steps": 4, "batch_size": 16, "warmup_steps": 0} | settings | changed
+    every = {"steps": 4, "batch_size": 16, "warmup_steps": 0}
+    every["max_grad_norm"] = 0.02  # below all norms, so that it matters
+    settings = every | settings | changed
     config = PolicyGradientConfig(algorithm, **settings)
     shards = name == "shards"
     sizes = GPTConfig(6, n_positions=8, n_embd=8, n_layer=1, n_head=2)
@@ -81,7 +83,7 @@ def arguments(models, name, seed_of_policy=2, **changed):
         network = models.BaselineNetwork(6, seed=3, dtype="float64", **SIZES)
     if algorithm.pull is not None:
         reference = policy(4)
-    return policy(seed_of_policy), env(shards), config, network, reference
+    return policy(seed_of_policy), env(shards, first), config, network, reference
 
 
 def result(trainer, checkpoints, path=None):
@@ -132,6 +134,7 @@ def refused(rank):
         "config": {"seed": rank},
         "rate": {"learning_rate": 1e-3 * (1 + rank)},
         "weights": {"seed_of_policy": rank},
+        "task": {"first": 3 + rank},
         "reuse": {"reuse": 1, "buffer_batches": 1},
     }
 
