@@ -23,6 +23,8 @@ def started(devices=2):
     place = tf.config.LogicalDeviceConfiguration()
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [place] * devices)
+    # Each graph runs twice or so: to rewrite it first would take longer.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     with parallel.started(seconds=20) as (rank, _):
         yield rank
 
