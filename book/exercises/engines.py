@@ -21,6 +21,13 @@ def by_the_sum(sample, update, gpus):
     return min(range(1, gpus), key=lambda k: sample / k + update / (gpus - k))
 
 
+def the_larger(sample, update, gpus):
+    """Takes the larger of two that are as good."""
+    return min(
+        range(1, gpus), key=lambda k: (max(sample / k, update / (gpus - k)), -k)
+    )
+
+
 def all_that_update(sample, update, gpus):
     """Counts the other half."""
     return gpus - split(sample, update, gpus)
@@ -35,7 +42,8 @@ SPLIT = Exercise(
         (1.0, 100.0, 8),
         (10.0, 7.0, 3),
         (7.0, 4.0, 4),
+        (1.0, 2.0, 4),  # 1 and 2 are as good
     ],
     hint="a step lasts as long as the slower half: try every k from 1 to gpus - 1",
-    wrong=[in_proportion, by_the_sum, all_that_update],
+    wrong=[in_proportion, by_the_sum, the_larger, all_that_update],
 )
