@@ -23,9 +23,7 @@ def by_the_sum(sample, update, gpus):
 
 def the_larger(sample, update, gpus):
     """Takes the larger of two that are as good."""
-    return min(
-        range(1, gpus), key=lambda k: (max(sample / k, update / (gpus - k)), -k)
-    )
+    return min(range(1, gpus), key=lambda k: (max(sample / k, update / (gpus - k)), -k))
 
 
 def all_that_update(sample, update, gpus):
