@@ -82,8 +82,7 @@ def sample(
         tokens = _draw(scores, here, generator, epsilon)
         return tokens, scores.gather(-1, tokens[:, None])[:, 0]
 
-    prompts = tensor(prompts, dtype=torch.int64)
-    begun = policy.start(prompts, max_length, mask, group_size)
+    begun = policy.start(tensor(prompts), max_length, mask, group_size)
     texts = [x.cpu().numpy() for x in _complete(policy, begun, draw, shape, ends)]
     return sampling.finished(*texts, ends, pad_id)
 
