@@ -91,7 +91,7 @@ def test_two_devices_of_tensorflow_take_them_too(pt, tf, name):
     assert_equal(found, cases.kept(pt, f"{name}.one"))
 
 
-def test_two_workers_of_tensorflow_with_two_devices_each(pt, tf):
+def test_two_workers_of_tensorflow_take_them_too(pt, tf):
     found = cases.kept(tf, "group.workers")
     assert_equal(found, cases.kept(pt, "group.one"))
 

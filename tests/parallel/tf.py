@@ -18,8 +18,8 @@ from tests.parallel import cases, forks
 
 
 @contextmanager
-def started(devices=2):
-    """With two devices each, two workers have four."""
+def started(devices=1):
+    """Workers take one processor each, however many there are."""
     place = tf.config.LogicalDeviceConfiguration()
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [place] * devices)
@@ -51,7 +51,7 @@ def killed(folder):
 
 
 def resumed(folder):
-    with started(devices=1) as rank:
+    with started() as rank:
         group = trainer("group")
         found = cases.resumed(group, checkpoints, folder / "checkpoint")
         if rank == 0:
@@ -60,7 +60,7 @@ def resumed(folder):
 
 def devices(folder):
     """Every case on two devices of one process, and the killed workers' checkpoint."""
-    with started():
+    with started(devices=2):
         for name in cases.CASES:
             # "leave one out" accumulates; each part of an update is compiled anew.
             changed = {"accumulate": 1} if name == "shards" else {}
