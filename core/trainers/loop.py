@@ -249,9 +249,10 @@ def check_vocabulary(env: BatchedEnvironment, **models: Any) -> None:
 
 def check_finite(step: int, metrics: dict) -> None:
     """FloatingPointError unless loss and gradients are finite numbers."""
-    if not all(map(math.isfinite, metrics.values())):
+    found = {name: float(value) for name, value in metrics.items()}  # of tensors, too
+    if not all(map(math.isfinite, found.values())):
         wanted = f"step {step}: expected a finite loss and gradient"
-        raise FloatingPointError(f"{wanted}, got {metrics}")
+        raise FloatingPointError(f"{wanted}, got {found}")
 
 
 def sampled(batch: Rollout) -> dict:
