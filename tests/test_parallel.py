@@ -141,6 +141,13 @@ def test_one_process_writes_the_files(folder, end):
     assert written[0].is_file() and not written[1].exists()
 
 
+def test_processes_sample_as_many_tokens_as_their_texts_have(pt):
+    """Of a policy in shards, which a step of one alone would wait for."""
+    for rank, length in enumerate([3, 1]):
+        mask = np.load(pt / f"unlike.{rank}.npy")
+        np.testing.assert_array_equal(mask.sum(axis=1), [length] * 2)
+
+
 @BOTH
 def test_each_process_draws_its_own_noise_on_the_device(folder):
     """Of one prompt, 16 texts: eight of each process, each from its own stream."""

@@ -8,12 +8,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 import core.quiet  # noqa: F401
-from core.pt import checkpoints, models, parallel
+from core.pt import checkpoints, models, parallel, rollout
 from core.pt.trainers import PolicyGradientTrainer
 from tests.parallel import cases, forks
 
@@ -68,6 +69,19 @@ def resumed(folder, rank):
         cases.keep(folder, "whole.one", cases.state(whole, checkpoints))
 
 
+def unlike(folder, rank):
+    """A policy in shards: here texts of three tokens, on the second process of one."""
+    made = trainer("shards", parallel.PolicyGradientTrainer, shard=True)
+    noise = np.zeros((2, 3, 6))
+    noise[:, :, 2] = 50 if rank else -50  # of EOS
+    given = np.array([[3, 4], [4, 5]]), 3, noise, 2
+    whole = cases.arguments(models, "shards")[0]
+    pairs = zip(made._sample(made.policy, *given), rollout.sample(whole, *given))
+    for found, wanted in pairs:
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+    np.save(folder / f"unlike.{rank}.npy", found)  # the mask
+
+
 def killed(folder):
     with parallel.started(seconds=20) as (rank, _):
         one = trainer("group", parallel.PolicyGradientTrainer)
@@ -77,7 +91,7 @@ def killed(folder):
 
 def alive(folder):
     with parallel.started(seconds=20) as (rank, _):
-        for part in (resumed, refused, equal):
+        for part in (resumed, refused, unlike, equal):
             part(folder, rank)
         policy = cases.arguments(models, "sum")[0]
         cases.streams(parallel.PolicyGradientTrainer, policy, folder, rank)
