@@ -13,9 +13,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "core"
-# Of all files: 10,500 for one small machine, the rest for published models and more
-# than one machine: decoders, adapters, tasks with columns, parts of a batch.
-LINES = 12_700
+# Of all files, where they stand today: it may only fall.  The design's bound is 10,500,
+# which decoders, adapters, tasks with columns and parts of a batch have passed.
+LINES = 12_643
 OF_A_FILE = 400
 OF_A_FUNCTION = 40  # lines of code: no docstring, comment or blank line
 EQUAL = 6  # lines of a definition that may not stand in both halves
